@@ -1,0 +1,62 @@
+#include "relay/base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* The one process-wide variable of this file: it stands in for the machine's own clock. */
+static int64_t wall_shift_s;
+
+int64_t
+clock_monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t
+clock_wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return ((int64_t)t.tv_sec + wall_shift_s) * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t
+clock_wall_s(void)
+{
+	return clock_wall_ms() / 1000;
+}
+
+void
+clock_shift_wall(int64_t seconds)
+{
+	wall_shift_s = seconds;
+}
+
+void
+clock_print_date(int64_t wall_s, char date[CLOCK_DATE_MAX])
+{
+	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
+	time_t t = (time_t)wall_s;
+	struct tm tm;
+
+	/* not strftime: the names must not follow the locale */
+	gmtime_r(&t, &tm);
+	snprintf(date, CLOCK_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday],
+	    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+void
+clock_print_iso(int64_t wall_s, char date[CLOCK_DATE_MAX])
+{
+	time_t t = (time_t)wall_s;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(date, CLOCK_DATE_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}

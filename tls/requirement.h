@@ -1,0 +1,45 @@
+/*
+ * What a server must show before mail goes to it: made by the road from policy, read by the
+ * handshake. Holds no OpenSSL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay/base/tls_level.h"
+
+/* RFC 6698 2.1. Data is owned by whoever owns the array. */
+struct tlsa_record {
+	uint8_t usage, selector, matching;
+	uint8_t *data;
+	size_t n_data;
+};
+
+struct tls_requirement {
+	enum tls_level level;
+	enum tls_demand demand; /* who asked for the level */
+
+	/*
+	 * Usable TLSA records, already filtered. With level dane or dane-only and none here: if
+	 * tlsa_unusable is set records were published but none is usable, and TLS is mandatory and
+	 * unauthenticated (RFC 7672 2.2); otherwise dane means may, and dane-only cannot be met.
+	 */
+	struct tlsa_record *tlsa;
+	size_t n_tlsa;
+	bool tlsa_unusable;
+
+	char **names; /* reference identities, canonical; "*.x" as the operator wrote it */
+	size_t n_names;
+	char *sni;     /* NULL: none is sent */
+	char *ca_file; /* for verify and secure; NULL: the delivery's own */
+	char **fingerprints; /* SHA-256, lower-case hex */
+	size_t n_fingerprints;
+};
+
+/* True if plaintext is acceptable. */
+bool tls_requirement_allows_plaintext(const struct tls_requirement *r);
+
+void tls_requirement_copy(struct tls_requirement *to, const struct tls_requirement *from);
+void tls_requirement_finish(struct tls_requirement *r);
