@@ -8,8 +8,7 @@
 
 #include "relay/base/mem.h"
 
-static bool
-make_room(struct buffer *b, size_t n)
+static bool make_room(struct buffer *b, size_t n)
 {
 	size_t room = b->room;
 
@@ -29,21 +28,18 @@ make_room(struct buffer *b, size_t n)
 	return true;
 }
 
-void
-buffer_init(struct buffer *b, size_t max)
+void buffer_init(struct buffer *b, size_t max)
 {
 	*b = (struct buffer){ .max = max };
 }
 
-void
-buffer_finish(struct buffer *b)
+void buffer_finish(struct buffer *b)
 {
 	free(b->bytes);
 	*b = (struct buffer){ .max = b->max };
 }
 
-bool
-buffer_add(struct buffer *b, const void *bytes, size_t n)
+bool buffer_add(struct buffer *b, const void *bytes, size_t n)
 {
 	if (!make_room(b, n))
 		return false;
@@ -54,14 +50,12 @@ buffer_add(struct buffer *b, const void *bytes, size_t n)
 	return true;
 }
 
-bool
-buffer_add_text(struct buffer *b, const char *text)
+bool buffer_add_text(struct buffer *b, const char *text)
 {
 	return buffer_add(b, text, strlen(text));
 }
 
-bool
-buffer_print(struct buffer *b, const char *format, ...)
+bool buffer_print(struct buffer *b, const char *format, ...)
 {
 	va_list args;
 	char *text = NULL;
@@ -78,8 +72,7 @@ buffer_print(struct buffer *b, const char *format, ...)
 	return added;
 }
 
-void
-buffer_clear(struct buffer *b)
+void buffer_clear(struct buffer *b)
 {
 	b->n = 0;
 	b->overflowed = false;
@@ -87,8 +80,7 @@ buffer_clear(struct buffer *b)
 		b->bytes[0] = '\0';
 }
 
-void
-buffer_drop_front(struct buffer *b, size_t n)
+void buffer_drop_front(struct buffer *b, size_t n)
 {
 	if (n == 0)
 		return;
@@ -97,14 +89,12 @@ buffer_drop_front(struct buffer *b, size_t n)
 	b->bytes[b->n] = '\0';
 }
 
-const char *
-buffer_text(const struct buffer *b)
+const char *buffer_text(const struct buffer *b)
 {
 	return b->bytes != NULL ? b->bytes : "";
 }
 
-char *
-buffer_take(struct buffer *b)
+char *buffer_take(struct buffer *b)
 {
 	char *text = b->bytes != NULL ? b->bytes : mem_copy("", 0);
 
@@ -112,20 +102,17 @@ buffer_take(struct buffer *b)
 	return text;
 }
 
-struct slice
-slice_of(const char *text)
+struct slice slice_of(const char *text)
 {
 	return (struct slice){ text, strlen(text) };
 }
 
-bool
-slice_equals_nocase(struct slice a, const char *text)
+bool slice_equals_nocase(struct slice a, const char *text)
 {
 	return a.n == strlen(text) && strncasecmp(a.bytes, text, a.n) == 0;
 }
 
-bool
-slice_equals(struct slice a, const char *text)
+bool slice_equals(struct slice a, const char *text)
 {
 	return a.n == strlen(text) && memcmp(a.bytes, text, a.n) == 0;
 }

@@ -12,8 +12,8 @@
 struct buffer {
 	char *bytes; /* NULL until something was added */
 	size_t n;
-	size_t room;	 /* allocated, without the NUL */
-	size_t max;	 /* n never exceeds it */
+	size_t room;     /* allocated, without the NUL */
+	size_t max;      /* n never exceeds it */
 	bool overflowed; /* something did not fit and was left out */
 };
 

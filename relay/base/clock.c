@@ -6,8 +6,7 @@
 /* The one process-wide variable of this file: it stands in for the machine's own clock. */
 static int64_t wall_shift_s;
 
-int64_t
-clock_monotonic_ms(void)
+int64_t clock_monotonic_ms(void)
 {
 	struct timespec t;
 
@@ -15,8 +14,7 @@ clock_monotonic_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int64_t
-clock_wall_ms(void)
+int64_t clock_wall_ms(void)
 {
 	struct timespec t;
 
@@ -24,20 +22,17 @@ clock_wall_ms(void)
 	return ((int64_t)t.tv_sec + wall_shift_s) * 1000 + t.tv_nsec / 1000000;
 }
 
-int64_t
-clock_wall_s(void)
+int64_t clock_wall_s(void)
 {
 	return clock_wall_ms() / 1000;
 }
 
-void
-clock_shift_wall(int64_t seconds)
+void clock_shift_wall(int64_t seconds)
 {
 	wall_shift_s = seconds;
 }
 
-void
-clock_print_date(int64_t wall_s, char date[CLOCK_DATE_MAX])
+void clock_print_date(int64_t wall_s, char date[CLOCK_DATE_MAX])
 {
 	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
@@ -51,8 +46,7 @@ clock_print_date(int64_t wall_s, char date[CLOCK_DATE_MAX])
 	    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-void
-clock_print_iso(int64_t wall_s, char date[CLOCK_DATE_MAX])
+void clock_print_iso(int64_t wall_s, char date[CLOCK_DATE_MAX])
 {
 	time_t t = (time_t)wall_s;
 	struct tm tm;

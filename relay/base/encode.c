@@ -5,8 +5,7 @@
 static const char base64_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-size_t
-base64_encode(const void *bytes, size_t n, char *text)
+size_t base64_encode(const void *bytes, size_t n, char *text)
 {
 	const uint8_t *in = bytes;
 	char *out = text;
@@ -28,16 +27,14 @@ base64_encode(const void *bytes, size_t n, char *text)
 	return (size_t)(out - text);
 }
 
-static int
-base64_value(char c)
+static int base64_value(char c)
 {
 	const char *at = c == '\0' ? NULL : strchr(base64_alphabet, c);
 
 	return at == NULL ? -1 : (int)(at - base64_alphabet);
 }
 
-bool
-base64_decode(const char *text, size_t n, void *bytes, size_t *n_bytes)
+bool base64_decode(const char *text, size_t n, void *bytes, size_t *n_bytes)
 {
 	uint8_t *out = bytes;
 
@@ -56,7 +53,8 @@ base64_decode(const char *text, size_t n, void *bytes, size_t *n_bytes)
 				return false;
 			three |= (uint32_t)value << (18 - 6 * j);
 		}
-		if ((padding == 1 && (three & 0xff) != 0) || (padding == 2 && (three & 0xffff) != 0))
+		if ((padding == 1 && (three & 0xff) != 0) ||
+		    (padding == 2 && (three & 0xffff) != 0))
 			return false;
 		out[(*n_bytes)++] = (uint8_t)(three >> 16);
 		if (padding < 2)
@@ -67,8 +65,7 @@ base64_decode(const char *text, size_t n, void *bytes, size_t *n_bytes)
 	return true;
 }
 
-void
-hex_encode(const void *bytes, size_t n, char *text)
+void hex_encode(const void *bytes, size_t n, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
 	const uint8_t *in = bytes;
@@ -80,8 +77,7 @@ hex_encode(const void *bytes, size_t n, char *text)
 	text[2 * n] = '\0';
 }
 
-static int
-hex_value(char c)
+static int hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -92,8 +88,7 @@ hex_value(char c)
 	return -1;
 }
 
-bool
-hex_decode(const char *text, size_t n, void *bytes, size_t room, size_t *n_bytes)
+bool hex_decode(const char *text, size_t n, void *bytes, size_t room, size_t *n_bytes)
 {
 	uint8_t *out = bytes;
 
@@ -109,8 +104,7 @@ hex_decode(const char *text, size_t n, void *bytes, size_t room, size_t *n_bytes
 	return true;
 }
 
-void
-crockford_encode(uint64_t value, size_t n_letters, char *text)
+void crockford_encode(uint64_t value, size_t n_letters, char *text)
 {
 	static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 

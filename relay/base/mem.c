@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *
-present(void *memory)
+static void *present(void *memory)
 {
 	if (memory == NULL) {
 		fputs("zegel: out of memory\n", stderr);
@@ -16,20 +15,17 @@ present(void *memory)
 	return memory;
 }
 
-void *
-mem_create(size_t size_bytes)
+void *mem_create(size_t size_bytes)
 {
 	return present(calloc(1, size_bytes > 0 ? size_bytes : 1));
 }
 
-void *
-mem_resize(void *old, size_t n, size_t size_bytes)
+void *mem_resize(void *old, size_t n, size_t size_bytes)
 {
 	return present(reallocarray(old, n > 0 ? n : 1, size_bytes > 0 ? size_bytes : 1));
 }
 
-char *
-mem_copy(const void *bytes, size_t n)
+char *mem_copy(const void *bytes, size_t n)
 {
 	char *copy = present(malloc(n + 1));
 
@@ -39,14 +35,12 @@ mem_copy(const void *bytes, size_t n)
 	return copy;
 }
 
-char *
-mem_copy_text(const char *text)
+char *mem_copy_text(const char *text)
 {
 	return text == NULL ? NULL : mem_copy(text, strlen(text));
 }
 
-char *
-mem_print(const char *format, ...)
+char *mem_print(const char *format, ...)
 {
 	char *text = NULL;
 	va_list args;
@@ -58,8 +52,7 @@ mem_print(const char *format, ...)
 	return present(n < 0 ? NULL : text);
 }
 
-void
-mem_free_secret(char *secret, size_t n)
+void mem_free_secret(char *secret, size_t n)
 {
 	if (secret == NULL)
 		return;

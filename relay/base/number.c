@@ -1,7 +1,6 @@
 #include "relay/base/number.h"
 
-bool
-number_parse(const char *text, size_t n, uint64_t max, uint64_t *number)
+bool number_parse(const char *text, size_t n, uint64_t max, uint64_t *number)
 {
 	uint64_t value = 0;
 

@@ -5,17 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum outcome_class
-class_of(int code)
+static enum outcome_class class_of(int code)
 {
 	return code / 100 == 2 || code / 100 == 3 ? OUTCOME_OK
-	    : code / 100 == 5			  ? OUTCOME_FAIL
+	       : code / 100 == 5                  ? OUTCOME_FAIL
 						  : OUTCOME_DEFER;
 }
 
-void
-outcome_say(struct outcome *o, int code, const char *enhanced, const char *name,
-    const char *format, ...)
+void outcome_say(
+    struct outcome *o, int code, const char *enhanced, const char *name, const char *format, ...)
 {
 	va_list args;
 
@@ -32,20 +30,17 @@ outcome_say(struct outcome *o, int code, const char *enhanced, const char *name,
 	}
 }
 
-void
-outcome_ok(struct outcome *o)
+void outcome_ok(struct outcome *o)
 {
 	outcome_say(o, 250, "2.0.0", "", "Ok");
 }
 
-bool
-outcome_is_ok(const struct outcome *o)
+bool outcome_is_ok(const struct outcome *o)
 {
 	return o->class == OUTCOME_OK;
 }
 
-const char *
-outcome_class_name(enum outcome_class class)
+const char *outcome_class_name(enum outcome_class class)
 {
 	switch (class) {
 	case OUTCOME_OK: return "ok";

@@ -21,11 +21,11 @@ enum {
 
 struct outcome {
 	enum outcome_class class;
-	int code;			/* SMTP reply code, RFC 5321 4.2 */
-	char enhanced[12];		/* "5.7.1", RFC 3463; never empty */
-	char text[OUTCOME_TEXT_MAX];	/* printable, one line: what, where, why, what to do next */
-	char who[OUTCOME_WHO_MAX];	/* "mx.example[192.0.2.1]" if a peer said it; "" if we did */
-	char name[OUTCOME_NAME_MAX];	/* stable name, as "sender-not-owned"; "" for remote replies */
+	int code;                    /* SMTP reply code, RFC 5321 4.2 */
+	char enhanced[12];           /* "5.7.1", RFC 3463; never empty */
+	char text[OUTCOME_TEXT_MAX]; /* printable, one line: what, where, why, what to do next */
+	char who[OUTCOME_WHO_MAX];   /* "mx.example[192.0.2.1]" if a peer said it; "" if we did */
+	char name[OUTCOME_NAME_MAX]; /* stable name, as "sender-not-owned"; "" for remote replies */
 };
 
 /*

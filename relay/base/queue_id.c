@@ -11,8 +11,7 @@ enum { TIME_LETTERS = 9, NODE_LETTERS = 2, COUNTER_LETTERS = 4 };
 
 static const int64_t epoch_2020_ms = INT64_C(1577836800000);
 
-void
-queue_id_make(char id[QUEUE_ID_MAX])
+void queue_id_make(char id[QUEUE_ID_MAX])
 {
 	/* Each process counts for itself; a fork must start anew, so the pid is remembered. */
 	static pid_t owner;
@@ -30,8 +29,7 @@ queue_id_make(char id[QUEUE_ID_MAX])
 	crockford_encode(counter, COUNTER_LETTERS, id + TIME_LETTERS + NODE_LETTERS);
 }
 
-bool
-queue_id_is_valid(const char *text, size_t n)
+bool queue_id_is_valid(const char *text, size_t n)
 {
 	if (n != QUEUE_ID_LENGTH)
 		return false;

@@ -15,20 +15,17 @@ static const char *const demand_names[] = {
 #undef X
 };
 
-const char *
-tls_level_name(enum tls_level level)
+const char *tls_level_name(enum tls_level level)
 {
 	return level_names[level];
 }
 
-const char *
-tls_demand_name(enum tls_demand demand)
+const char *tls_demand_name(enum tls_demand demand)
 {
 	return demand_names[demand];
 }
 
-bool
-tls_level_parse(const char *word, enum tls_level *level)
+bool tls_level_parse(const char *word, enum tls_level *level)
 {
 	for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
 		if (strcmp(word, level_names[i]) == 0) {

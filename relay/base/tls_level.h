@@ -9,14 +9,14 @@
 
 /* X(symbol, word in configuration and logs) */
 #define TLS_LEVELS(X)                                                                              \
-	X(TLS_NONE, "none")	      /* no STARTTLS even if offered: only by operator's order */     \
-	X(TLS_MAY, "may")	      /* encrypt if offered */                                        \
-	X(TLS_ENCRYPT, "encrypt")     /* encrypted or not at all; anybody's certificate */            \
-	X(TLS_VERIFY, "verify")	      /* a trusted CA and the MX host's name */                      \
-	X(TLS_SECURE, "secure")	      /* a trusted CA and the names the operator wrote */             \
-	X(TLS_FINGERPRINT, "fingerprint") /* one of the certificates the operator wrote */            \
-	X(TLS_DANE, "dane")	      /* usable TLSA records decide; without any, as "may" */         \
-	X(TLS_DANE_ONLY, "dane-only") /* usable TLSA records or not at all */
+	X(TLS_NONE, "none")       /* no STARTTLS even if offered: only by operator's order */      \
+	X(TLS_MAY, "may")         /* encrypt if offered */                                         \
+	X(TLS_ENCRYPT, "encrypt") /* encrypted or not at all; anybody's certificate */             \
+	X(TLS_VERIFY, "verify")   /* a trusted CA and the MX host's name */                        \
+	X(TLS_SECURE, "secure")   /* a trusted CA and the names the operator wrote */              \
+	X(TLS_FINGERPRINT, "fingerprint") /* one of the certificates the operator wrote */         \
+	X(TLS_DANE, "dane")               /* usable TLSA records decide; without any, as "may" */  \
+	X(TLS_DANE_ONLY, "dane-only")     /* usable TLSA records or not at all */
 
 enum tls_level {
 #define X(symbol, word) symbol,
