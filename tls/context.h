@@ -1,0 +1,34 @@
+/*
+ * What many TLS connections share: for the server its certificate and key, for the client the
+ * certificate authorities it believes. Both speak TLS 1.2 and 1.3 (RFC 8996), without compression,
+ * renegotiation, early data, tickets or a session cache: a resumed session would carry the verdict
+ * of one policy into another (and submission sessions are long, so little is lost).
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct tls_context;
+
+/*
+ * certificate: PEM, the leaf first and then its chain; key: PEM, without a passphrase. NULL, and in
+ * error which file it was and what is wrong with it, in a whole sentence.
+ */
+struct tls_context *tls_context_create_server(
+    const char *certificate, const char *key, char *error, size_t room);
+
+/*
+ * ca_file: the authorities for verify and secure where a requirement names none of its own; PEM.
+ * It is read when it is first needed, and then once; so is the ca_file of a requirement.
+ */
+struct tls_context *tls_context_create_client(const char *ca_file);
+
+/*
+ * Reads a CA file now (NULL: the context's own), for a process that is about to give up opening
+ * files. -1, and a sentence in error, if it cannot be used. A file that failed is tried again when
+ * it is needed.
+ */
+int tls_context_load_ca(struct tls_context *context, const char *ca_file, char *error, size_t room);
+
+/* Only after all its sessions. */
+void tls_context_destroy(struct tls_context **context);

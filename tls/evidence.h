@@ -1,0 +1,62 @@
+/*
+ * What a finished handshake has shown, for logs, for Received fields and for whoever asks later
+ * whether a connection was good enough. A value: copied freely, holds nothing of OpenSSL.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay/base/domain.h"
+#include "relay/base/tls_level.h"
+
+/* In Postfix's words, weakest first. X(symbol, word) */
+#define TLS_TRUSTS(X)                                                                              \
+	X(TLS_ANONYMOUS,                                                                           \
+	    "Anonymous") /* no certificate was shown (always so on the server's side) */           \
+	X(TLS_UNTRUSTED, "Untrusted") /* one that no authority we believe vouches for */           \
+	X(TLS_TRUSTED, "Trusted") /* a believed authority, but no name was required or matched */  \
+	X(TLS_VERIFIED, "Verified") /* all that the requirement asked */
+
+enum tls_trust {
+#define X(symbol, word) symbol,
+	TLS_TRUSTS(X)
+#undef X
+};
+
+/* What the certificate was held against. */
+enum tls_proof {
+	TLS_PROOF_NONE,
+	TLS_PROOF_PKIX,        /* an authority and a name */
+	TLS_PROOF_FINGERPRINT, /* the operator's list */
+	TLS_PROOF_DANE_TA,     /* TLSA usage 2 */
+	TLS_PROOF_DANE_EE,     /* TLSA usage 3 */
+};
+
+struct tls_evidence {
+	char protocol[16]; /* "TLSv1.3" */
+	char cipher[64];   /* "TLS_AES_256_GCM_SHA384" */
+	int bits, of_bits; /* "(256/256 bits)" */
+	enum tls_trust trust;
+	enum tls_level achieved; /* encrypt, verify, secure, fingerprint, dane */
+	enum tls_proof proof;
+	uint8_t tlsa[3];       /* usage, selector, matching type, where the proof is DANE's */
+	char name[DOMAIN_MAX]; /* the name in the certificate that matched; "" if none did */
+	char fingerprint[65];  /* SHA-256 of the peer's certificate, lower-case hex; "" if none */
+	char subject[128];     /* its common name, or first DNS name; printable; "" if none */
+	char issuer[128];
+	char sni[DOMAIN_MAX];   /* the server name that was sent or received; "" if none */
+	char why_untrusted[96]; /* where trust is Untrusted: what stood against it */
+};
+
+/*
+ * "Verified TLS connection established to PEER: TLSv1.3 with cipher X (256/256 bits)". direction is
+ * "to" or "from"; peer as "mx.example[192.0.2.1]:25". At most room - 1 bytes.
+ */
+void tls_evidence_print(
+    const struct tls_evidence *e, const char *direction, const char *peer, char *text, size_t room);
+
+/* "dane-ee 3 1 1", "pkix mx.example", "fingerprint 12ab...", "none". */
+void tls_evidence_print_proof(const struct tls_evidence *e, char *text, size_t room);
+
+const char *tls_trust_name(enum tls_trust trust);
