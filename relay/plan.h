@@ -11,10 +11,8 @@
 
 #include "relay/base/domain.h"
 #include "relay/base/outcome.h"
+#include "relay/lookup/answer.h"
 #include "tls/requirement.h"
-
-/* RFC 4035 4.3, as the validating resolver reports it. */
-enum security { SECURITY_INSECURE, SECURITY_SECURE, SECURITY_BOGUS };
 
 enum { PLAN_ADDRESSES_MAX = 16, PLAN_HOSTS_MAX = 20 };
 
@@ -31,8 +29,9 @@ struct plan_host {
 	size_t n_addresses;
 	enum security address_security;
 	enum security tlsa_security;
-	size_t n_tlsa_published; /* before filtering */
-	char tlsa_base[DOMAIN_MAX]; /* the name the records were found under; "" if not asked */
+	enum answer_status tlsa_status; /* ANSWER_NOT_ASKED where the addresses aren't secure */
+	size_t n_tlsa_published;        /* before filtering */
+	char tlsa_base[DOMAIN_MAX];     /* the name the records were found under; "" if not asked */
 	struct tls_requirement tls;
 	struct outcome unusable; /* OUTCOME_OK if the host may be used; otherwise why it may not */
 };
@@ -48,4 +47,3 @@ struct plan {
 };
 
 void plan_finish(struct plan *plan);
-const char *security_name(enum security security);

@@ -1,0 +1,77 @@
+/*
+ * What the DNS says about delivering to one domain: its MX hosts, their addresses, their TLSA
+ * records (RFC 7672 2), and how much of it is secure. Facts only: what follows from them is decided
+ * in relay/route.c. They travel from the lookup role to the deliveries as bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay/base/buffer.h"
+#include "relay/lookup/answer.h"
+#include "relay/lookup/resolver.h"
+
+enum {
+	FACTS_HOSTS_MAX = 20,
+	FACTS_ADDRESSES_MAX = 2 * ANSWER_ADDRESSES_MAX,
+	FACTS_ENCODED_MAX = 512 * 1024, /* no facts are longer as bytes */
+};
+
+struct facts_host {
+	char name[DOMAIN_MAX]; /* as the MX record says it */
+	uint16_t preference;
+	enum mx_kind kind; /* nothing was asked about anything but MX_HOST */
+
+	struct finding ipv4, ipv6; /* one may fail and the other serve */
+	struct answer_address addresses[FACTS_ADDRESSES_MAX];
+	size_t n_addresses;
+	char expanded[DOMAIN_MAX]; /* the end of the CNAME chain; name without one */
+
+	/*
+	 * The TLSA records of the delivery port under tlsa_base: the expanded name if the chain to it is secure
+	 * and it has some, else the name. Not asked where the addresses aren't secure (RFC 7672 2.2.2).
+	 * An error at the first name is the finding: the second isn't asked then.
+	 */
+	struct finding tlsa;
+	char tlsa_base[DOMAIN_MAX]; /* "" if not asked */
+	struct tlsa_record *records;
+	size_t n_records;
+	size_t n_malformed; /* published too, but not even records */
+};
+
+struct facts {
+	char domain[DOMAIN_MAX];
+	struct finding mx;
+	char expanded[DOMAIN_MAX]; /* of the domain itself, if it is a CNAME */
+	bool null_mx;              /* the only MX is ".", RFC 7505: there are no hosts */
+	bool implicit_mx;          /* no MX: the domain is its own host, RFC 5321 5.1 */
+	struct facts_host *hosts;  /* best preference first; equals as they came; none twice */
+	size_t n_hosts;
+	uint32_t ttl_s; /* the facts are good for so long: at most a day, 0 if something failed */
+};
+
+struct gathering;
+
+/* The facts are the gathering's own and gone when this returns. */
+typedef void facts_done(const struct facts *facts, void *arg);
+
+/*
+ * Asks all there is to ask about a canonical domain, as much at once as possible. The TLSA records
+ * are those of _port._tcp (25, but for tests; RFC 7672 2.2.3). done is called exactly once, never
+ * from inside this; every question under it has the resolver's timeout.
+ */
+struct gathering *facts_gather(
+    struct resolver *resolver, const char *domain, uint16_t port, facts_done *done, void *arg);
+
+/* No callback any more; sets *gathering to NULL, and NULL is nothing. */
+void facts_cancel(struct gathering **gathering);
+
+void facts_finish(struct facts *facts);
+
+/* Into a buffer with room for FACTS_ENCODED_MAX more. */
+void facts_encode(const struct facts *facts, struct buffer *out);
+
+/* False, with nothing to finish, unless the bytes are exactly what facts_encode() could write. */
+bool facts_decode(const void *bytes, size_t n, struct facts *facts);
