@@ -20,21 +20,26 @@ struct extent {
 
 struct message {
 	char id[QUEUE_ID_MAX];
-	uint64_t segment;	 /* number of the segment that holds both extents */
-	struct extent header;	 /* the final header block with its empty line */
-	struct extent body;	 /* both CRLF throughout, not dot-stuffed */
-	char *sender;		 /* "" for a notification */
-	char *account;		 /* who logged in; "" for our own mail */
-	char *from_domain;	 /* of From:, whose key sealed it; the notification is sealed with it too */
-	char *message_id;	 /* for logs */
-	int64_t arrived_s;	 /* wall clock */
-	int64_t expires_s;	 /* wall clock */
-	bool is_8bit;		 /* the body has bytes above 127 */
+	uint64_t segment;     /* number of the segment that holds both extents */
+	struct extent header; /* the final header block with its empty line */
+	struct extent body;   /* both CRLF throughout, not dot-stuffed */
+	char *sender;         /* "" for a notification */
+	char *account;        /* who logged in; "" for our own mail */
+	char *
+	    from_domain; /* of From:, whose key sealed it; the notification is sealed with it too */
+	char *message_id;  /* for logs */
+	int64_t arrived_s; /* wall clock */
+	int64_t expires_s; /* wall clock */
+	bool is_8bit;      /* the body has bytes above 127 */
+	bool is_bulk;      /* of an account with stream = bulk */
 	char **recipients;
 	size_t n_recipients;
 };
 
+/* Frees what it owns, not itself; finishing twice is harmless. */
 void message_finish(struct message *m);
+
+/* A deep copy into memory that holds no message yet; texts that are NULL become "". */
 void message_copy(struct message *to, const struct message *from);
 
 enum recipient_state {
@@ -45,7 +50,7 @@ enum recipient_state {
 
 /* What an attempt brought for one recipient, as outcome.c decided it. */
 struct recipient_result {
-	uint32_t recipient;	    /* its place in the message */
+	uint32_t recipient;         /* its place in the message */
 	enum recipient_state state; /* waiting: deferred */
 	struct outcome outcome;
 };

@@ -19,17 +19,18 @@ struct loop;
 struct spool;
 
 struct spool_settings {
-	const char *directory; /* exists, ours, mode 0700 */
-	uint64_t segment_size; /* a shared segment takes no new message past this; 64 MB */
-	uint64_t free_space;   /* commits and segments are refused when less would be left */
-	uint32_t queue_messages;
+	const char *directory;    /* exists, ours, mode 0700 */
+	uint64_t segment_size;    /* a shared segment takes no new message past this; 64 MB */
+	uint64_t free_space;      /* commits and segments are refused when less would be left */
+	uint32_t queue_messages;  /* living messages; commits past it are refused */
+	uint32_t longest_retry_s; /* no stored next try is believed to be further off (D9) */
 };
 
 /* NULL and a text with what to do in error if another daemon holds it or it can't be used. */
 struct spool *spool_open(
     struct loop *loop, const struct spool_settings *settings, char *error, size_t room);
 
-/* Finishes what is under way, closes. No callback runs afterwards. */
+/* Stores what was asked until now, closes. No callback runs any more. */
 void spool_close(struct spool **spool);
 
 /* ---- taking mail in ---- */
@@ -62,11 +63,10 @@ void spool_commit(
 /* Recipients of one domain of one message that are due together. */
 struct spool_job {
 	struct message message; /* recipients: only those of this job */
-	uint32_t *places;	/* of each of message.recipients in the whole message */
-	char *domain;		/* of the recipients, canonical */
-	uint32_t n_attempts;	/* of the most tried recipient */
+	uint32_t *places;       /* of each of message.recipients in the whole message */
+	char *domain;           /* of the recipients, canonical */
+	uint32_t n_attempts;    /* of the most tried recipient */
 	int64_t due_s;
-	bool is_bulk;
 };
 void spool_job_finish(struct spool_job *job);
 
@@ -74,21 +74,42 @@ void spool_job_finish(struct spool_job *job);
 typedef void spool_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
 
 /*
- * Up to limit jobs due by now_s, oldest due first, none of the domains named in except, at most
- * per_domain of one domain, and none already handed out and not yet settled. next_due_s: when the
- * next one falls due, INT64_MAX if never.
+ * Up to limit jobs due by now_s, at most per_domain of one domain, none of the domains named in
+ * except, and none already handed out and not yet settled or given back. The domain with the oldest
+ * due job comes first; within a domain, oldest first. Fewer than limit may come when they carry
+ * very many recipients. next_due_s: when the next one outside except falls due (now or before, if
+ * limit or per_domain left some out), INT64_MAX if never.
  */
 void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
     const char *const *except, size_t n_except, spool_due *done, void *arg);
 
-/* A descriptor to read the segment of a message. -1 with errno if it is gone. */
+/*
+ * A read-only descriptor of the segment of a message, for a delivery. -1 with errno: ENOENT if the
+ * message was removed meanwhile, otherwise the message is to be set aside or given back.
+ */
 int spool_open_segment(struct spool *spool, uint64_t number);
+
+/* CRC-32 of a run of bytes that continues one of checksum so_far; begin with 0. */
+uint32_t spool_checksum(uint32_t so_far, const void *bytes, size_t n);
+
+/*
+ * Reads the extent and compares: 0 if it is whole. -1 with errno EBADMSG if it is short or its
+ * bytes are not those committed (to be set aside), or the errno of the read. Usable in any process
+ * that holds the descriptor; leaves its offset alone; reads 64 KB at a time.
+ */
+int spool_check_extent(int fd, const struct extent *extent);
 
 /*
  * What an attempt brought, and when the deferred ones are due again. evidence is one line for
  * "why": host, TLS, who demanded. bounce, if not NULL, is a notification already written to a
  * segment; it is committed in the same transaction (D8). When the last recipient is settled, the
  * message goes. The job is no longer handed out.
+ *
+ * done says ok once all of it is on stable storage. A disk that is full or failing is waited for:
+ * the job stays handed out and the settlement is stored when the disk allows it. Any other outcome
+ * says that the bounce could not be taken in; then nothing was stored and the job is still handed
+ * out: settle again with another bounce, or give it back. A message that was removed meanwhile is
+ * ok, and its bounce is dropped.
  */
 struct spool_settlement {
 	const char *id;
@@ -102,7 +123,8 @@ struct spool_settlement {
 void spool_settle(struct spool *spool, const struct spool_settlement *settlement,
     spool_committed *done, void *arg);
 
-/* A job that was not tried after all (no delivery free, delivery died): due again at when_s. */
+/* A job that was not tried after all (no delivery free, delivery died): due again at when_s. Does
+ * not count as an attempt. */
 void spool_give_back(struct spool *spool, const char *id, const char *domain, int64_t when_s);
 
 /* The message cannot be read: no more attempts, kept for the operator, logged (D10). */
@@ -113,17 +135,17 @@ void spool_set_aside(struct spool *spool, const char *id, const char *reason);
 struct spool_entry {
 	char id[QUEUE_ID_MAX];
 	const char *sender, *account, *recipient, *message_id;
-	const char *state; /* "waiting", "delivered", "failed", "set aside" */
+	const char *state; /* "waiting", "delivered", "failed", "set aside", "removed" */
 	uint32_t n_attempts;
 	int64_t arrived_s, next_try_s, expires_s;
 	uint64_t size_bytes;
-	const char *reply; /* of the last attempt: "450 4.7.1 ..." with who said it; "" if none */
+	const char *reply;  /* of the last attempt: "450 4.7.1 ..." with who said it; "" if none */
 	const char *reason; /* its stable name; "" if none */
 	const char *host, *evidence;
-	int64_t tried_s;   /* when; 0 if never */
+	int64_t tried_s; /* when; 0 if never */
 };
 
-/* entry NULL: that was all. Runs from the loop, one call an entry. */
+/* entry NULL: that was all. Runs from the loop, one call an entry; its texts live until it returns. */
 typedef void spool_listed(void *arg, const struct spool_entry *entry);
 
 /*
@@ -136,8 +158,10 @@ void spool_list(struct spool *spool, const char *id, const char *address, bool w
 /* n: how many recipients it applied to. */
 typedef void spool_changed(void *arg, size_t n);
 
-/* Waiting recipients of one message, of an address, of a domain ("@example.org"), or (NULL) all:
- * due now. */
+/*
+ * Waiting recipients of one message, of an address, of a domain ("@example.org"), or (NULL) all:
+ * due now. By its id, a message that was set aside waits again.
+ */
 void spool_retry(struct spool *spool, const char *what, spool_changed *done, void *arg);
 
 /* Removes a message without a notification. */
