@@ -1,3 +1,6 @@
+/*
+ * One pass over each piece, which is written in runs between the dots to be doubled.
+ */
 #include "smtp/stuff.h"
 
 #include <event2/buffer.h>

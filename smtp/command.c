@@ -1,0 +1,86 @@
+/*
+ * One function a command; the last line of defence against a line break inside one.
+ */
+#include "smtp/command.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+/* Nothing in text may end the line, or the path it stands in. */
+static void add_safe(struct evbuffer *out, const char *text)
+{
+	bool quoted = false;
+
+	for (const char *c = text; *c != '\0'; c++) {
+		assert((unsigned char)*c >= ' ' && *c != 0x7f);
+		assert(quoted || (*c != ' ' && *c != '<' && *c != '>'));
+		if (quoted && *c == '\\' && c[1] != '\0')
+			c++;
+		else if (*c == '"')
+			quoted = !quoted;
+	}
+	assert(!quoted);
+	evbuffer_add(out, text, strlen(text));
+}
+
+static void add_text(struct evbuffer *out, const char *text)
+{
+	evbuffer_add(out, text, strlen(text));
+}
+
+void smtp_command_ehlo(struct evbuffer *out, const char *hostname)
+{
+	add_text(out, "EHLO ");
+	add_safe(out, hostname);
+	add_text(out, "\r\n");
+}
+
+void smtp_command_helo(struct evbuffer *out, const char *hostname)
+{
+	add_text(out, "HELO ");
+	add_safe(out, hostname);
+	add_text(out, "\r\n");
+}
+
+void smtp_command_starttls(struct evbuffer *out)
+{
+	add_text(out, "STARTTLS\r\n");
+}
+
+void smtp_command_mail(
+    struct evbuffer *out, const struct smtp_command_mail *mail, const struct smtp_capability *can)
+{
+	add_text(out, "MAIL FROM:<");
+	add_safe(out, mail->sender);
+	add_text(out, ">");
+	if (can->size && mail->size_bytes > 0)
+		evbuffer_add_printf(out, " SIZE=%" PRIu64, mail->size_bytes);
+	if (can->eight_bit_mime && mail->body_8bit)
+		add_text(out, " BODY=8BITMIME");
+	add_text(out, "\r\n");
+}
+
+void smtp_command_rcpt(struct evbuffer *out, const char *recipient)
+{
+	add_text(out, "RCPT TO:<");
+	add_safe(out, recipient);
+	add_text(out, ">\r\n");
+}
+
+void smtp_command_data(struct evbuffer *out)
+{
+	add_text(out, "DATA\r\n");
+}
+
+void smtp_command_rset(struct evbuffer *out)
+{
+	add_text(out, "RSET\r\n");
+}
+
+void smtp_command_quit(struct evbuffer *out)
+{
+	add_text(out, "QUIT\r\n");
+}
