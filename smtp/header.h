@@ -50,8 +50,8 @@ struct header_limits {
 };
 
 /*
- * Parses bytes up to the empty line or their end; every line must end in CRLF. On refusal false, *why
- * filled, and nothing to finish. The stable names, all 554 5.6.0 unless said:
+ * Parses bytes up to the empty line or their end; every line must end in CRLF. On refusal false,
+ * *why filled, and nothing to finish. The stable names, all 554 5.6.0 unless said:
  *   header-too-large (552 5.3.4), header-too-many-fields (552 5.3.4), header-8bit (554 5.6.7),
  *   header-control (NUL, bare CR or LF, other control characters), header-no-crlf,
  *   header-starts-folded, header-blank-fold (a continuation of white space alone),
