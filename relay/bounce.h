@@ -16,10 +16,10 @@
 struct message;
 
 enum {
-	BOUNCE_HEADER_MAX = 8 * 1024,    /* enough for the header buffer */
-	BOUNCE_RECIPIENTS_MAX = 100,     /* reported in detail; the others are counted */
-	BOUNCE_ORIGINAL_MAX = 32 * 1024, /* bytes of the original header that are returned */
-	BOUNCE_BODY_MAX = 512 * 1024,    /* enough for the body buffer */
+	BOUNCE_HEADER_MAX = 8 * 1024,      /* enough for the header buffer */
+	BOUNCE_RECIPIENTS_MAX = 1000,      /* in the report; further ones are only counted */
+	BOUNCE_ORIGINAL_MAX = 32 * 1024,   /* bytes of the original header that are returned */
+	BOUNCE_BODY_MAX = 4 * 1024 * 1024, /* enough for the body buffer */
 };
 
 /* One recipient for whom nothing more will be tried. */

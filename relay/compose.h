@@ -4,9 +4,9 @@
  * comes after; nothing changes the header but sign.
  *
  * Added: Received; Date and Message-ID if there is none (RFC 6409 8).
- * Taken out: Bcc and Resent-Bcc (RFC 5322 3.6.3), Return-Path (RFC 5321 4.4: only final delivery writes
- * it), Authentication-Results in our name (RFC 8601 5), and every DKIM-Signature: one we have not
- * verified does not leave under our seal, and the client's would not survive a relay that signs.
+ * Taken out: Bcc and Resent-Bcc (RFC 5322 3.6.3), Return-Path (RFC 5321 4.4: only final delivery
+ * writes it), Authentication-Results in our name (RFC 8601 5), and every DKIM-Signature: one that
+ * nobody verified does not leave under our seal.
  * Kept: Received and Delivered-To, because loops are detected by them.
  */
 #pragma once
@@ -31,9 +31,9 @@ struct compose_facts {
 };
 
 /*
- * Appends the block and its empty line to out, whose maximum the caller chose. message_id becomes the
- * Message-ID for logs and the spool, "<...>", printable, cut if need be. False, with *why 552 5.3.4
- * header-too-large, when out is full.
+ * Appends the block and its empty line to out, whose maximum the caller chose. message_id becomes
+ * the Message-ID for logs and the spool, "<...>", printable, cut if need be. *why is filled either
+ * way; false with 552 5.3.4 header-too-large when out is full.
  */
 bool compose_header(const struct compose_facts *facts, const struct header *header,
     struct buffer *out, char message_id[COMPOSE_MESSAGE_ID_MAX], struct outcome *why);
