@@ -54,7 +54,7 @@ struct facts {
 
 struct gathering;
 
-/* The facts are the gathering's own and gone when this returns. */
+/* The facts are the gathering's own; both are gone when this returns. */
 typedef void facts_done(const struct facts *facts, void *arg);
 
 /*

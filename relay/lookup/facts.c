@@ -1,0 +1,334 @@
+/*
+ * Gathers the facts of one domain: MX first, then the addresses of all hosts at once, then the TLSA
+ * records of each host whose addresses are secure. A host's failure is that host's alone.
+ */
+#include "relay/lookup/facts.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/base/mem.h"
+
+struct host_work {
+	struct gathering *gathering;
+	struct facts_host *host;
+	struct query *ipv4, *ipv6, *cname, *tlsa;
+	bool has_links; /* the host is a CNAME */
+	bool is_finished;
+};
+
+struct gathering {
+	struct resolver *resolver;
+	uint16_t port;
+	facts_done *done;
+	void *arg;
+	struct facts facts;
+	struct query *mx;
+	struct host_work *works; /* one for each host */
+};
+
+static void on_mx(const struct answer *answer, void *arg);
+static void use_mx(struct facts *facts, const struct answer *answer);
+static bool host_is_known(const struct facts *facts, const struct mx_record *mx);
+static int compare_preference(const void *a, const void *b);
+static struct facts_host *add_host(struct facts *facts);
+static void ask_addresses(struct gathering *gathering);
+static void on_ipv4(const struct answer *answer, void *arg);
+static void on_ipv6(const struct answer *answer, void *arg);
+static void use_addresses(
+    struct host_work *work, const struct answer *answer, struct finding *finding);
+static void addresses_known(struct host_work *work);
+static void on_cname(const struct answer *answer, void *arg);
+static void ask_tlsa(struct host_work *work, const char *base);
+static void on_tlsa(const struct answer *answer, void *arg);
+static void use_ttl(struct facts *facts, const struct answer *answer);
+static void host_finished(struct host_work *work);
+static void finish_if_complete(struct gathering *gathering);
+static bool addresses_are_secure(const struct facts_host *host);
+
+struct gathering *facts_gather(
+    struct resolver *resolver, const char *domain, uint16_t port, facts_done *done, void *arg)
+{
+	struct gathering *gathering = mem_create(sizeof *gathering);
+
+	assert(strlen(domain) < sizeof gathering->facts.domain);
+	gathering->resolver = resolver;
+	gathering->port = port;
+	gathering->done = done;
+	gathering->arg = arg;
+	gathering->facts.ttl_s = ANSWER_TTL_MAX;
+	strcpy(gathering->facts.domain, domain);
+	strcpy(gathering->facts.expanded, domain);
+	gathering->mx = resolver_start(resolver, domain, RECORD_MX, on_mx, gathering);
+	return gathering;
+}
+
+static void on_mx(const struct answer *answer, void *arg)
+{
+	struct gathering *gathering = arg;
+	struct facts *facts = &gathering->facts;
+
+	gathering->mx = NULL;
+	facts->mx = answer->finding;
+	use_ttl(facts, answer);
+	if (answer->n_links > 0)
+		strcpy(facts->expanded, answer->name);
+	switch (answer->finding.status) {
+	case ANSWER_OK: use_mx(facts, answer); break;
+	case ANSWER_NODATA:
+		/* RFC 5321 5.1: the domain is its own host, of preference 0. */
+		facts->implicit_mx = true;
+		strcpy(add_host(facts)->name, facts->domain);
+		break;
+	case ANSWER_NXDOMAIN:
+	case ANSWER_BOGUS:
+	case ANSWER_ERROR: break;
+	case ANSWER_NOT_ASKED: assert(!"an answer has a status");
+	}
+	ask_addresses(gathering);
+	finish_if_complete(gathering);
+}
+
+static void use_mx(struct facts *facts, const struct answer *answer)
+{
+	struct mx_record *sorted = mem_resize(NULL, answer->n_mx, sizeof *sorted);
+
+	memcpy(sorted, answer->mx, answer->n_mx * sizeof *sorted);
+	qsort(sorted, answer->n_mx, sizeof *sorted, compare_preference);
+	/* RFC 7505 3: alone it says that the domain takes no mail. Beside others it says nothing. */
+	facts->null_mx = answer->n_mx == 1 && sorted[0].kind == MX_NULL;
+	for (size_t i = 0; !facts->null_mx && i < answer->n_mx; i++) {
+		struct facts_host *host;
+
+		if (facts->n_hosts == FACTS_HOSTS_MAX || host_is_known(facts, &sorted[i]))
+			continue;
+		host = add_host(facts);
+		strcpy(host->name, sorted[i].host);
+		host->preference = sorted[i].preference;
+		host->kind = sorted[i].kind;
+	}
+	free(sorted);
+}
+
+static int compare_preference(const void *a, const void *b)
+{
+	const struct mx_record *one = a, *other = b;
+
+	return (one->preference > other->preference) - (one->preference < other->preference);
+}
+
+static bool host_is_known(const struct facts *facts, const struct mx_record *mx)
+{
+	for (size_t i = 0; i < facts->n_hosts; i++) {
+		if (facts->hosts[i].kind == mx->kind && strcmp(facts->hosts[i].name, mx->host) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct facts_host *add_host(struct facts *facts)
+{
+	struct facts_host *host;
+
+	facts->hosts = mem_resize(facts->hosts, facts->n_hosts + 1, sizeof *facts->hosts);
+	host = &facts->hosts[facts->n_hosts++];
+	*host = (struct facts_host){ .kind = MX_HOST };
+	return host;
+}
+
+static void ask_addresses(struct gathering *gathering)
+{
+	struct facts *facts = &gathering->facts;
+
+	gathering->works = mem_create(facts->n_hosts * sizeof *gathering->works);
+	for (size_t i = 0; i < facts->n_hosts; i++) {
+		struct host_work *work = &gathering->works[i];
+		struct facts_host *host = &facts->hosts[i];
+
+		work->gathering = gathering;
+		work->host = host;
+		work->is_finished = host->kind != MX_HOST;
+		strcpy(host->expanded, host->name);
+		if (work->is_finished)
+			continue;
+		work->ipv4 =
+		    resolver_start(gathering->resolver, host->name, RECORD_A, on_ipv4, work);
+		work->ipv6 =
+		    resolver_start(gathering->resolver, host->name, RECORD_AAAA, on_ipv6, work);
+	}
+}
+
+static void on_ipv4(const struct answer *answer, void *arg)
+{
+	struct host_work *work = arg;
+
+	work->ipv4 = NULL;
+	use_addresses(work, answer, &work->host->ipv4);
+}
+
+static void on_ipv6(const struct answer *answer, void *arg)
+{
+	struct host_work *work = arg;
+
+	work->ipv6 = NULL;
+	use_addresses(work, answer, &work->host->ipv6);
+}
+
+static void use_addresses(
+    struct host_work *work, const struct answer *answer, struct finding *finding)
+{
+	struct facts_host *host = work->host;
+
+	*finding = answer->finding;
+	use_ttl(&work->gathering->facts, answer);
+	for (size_t i = 0; i < answer->n_addresses && host->n_addresses < FACTS_ADDRESSES_MAX; i++)
+		host->addresses[host->n_addresses++] = answer->addresses[i];
+	if (answer->finding.status == ANSWER_OK && answer->n_links > 0) {
+		work->has_links = true;
+		strcpy(host->expanded, answer->name);
+	}
+	if (work->ipv4 == NULL && work->ipv6 == NULL)
+		addresses_known(work);
+}
+
+/* RFC 7672 2.2.2, 2.2.3: whether, and under which name, to look for TLSA records. */
+static void addresses_known(struct host_work *work)
+{
+	struct facts_host *host = work->host;
+
+	if (host->n_addresses == 0)
+		host_finished(work);
+	else if (addresses_are_secure(host))
+		ask_tlsa(work, host->expanded);
+	else if (work->has_links)
+		/* Part of the chain is insecure. If its first link is secure, so is the name itself. */
+		work->cname = resolver_start(
+		    work->gathering->resolver, host->name, RECORD_CNAME, on_cname, work);
+	else
+		host_finished(work);
+}
+
+static bool addresses_are_secure(const struct facts_host *host)
+{
+	return (host->ipv4.status != ANSWER_OK || host->ipv4.security == SECURITY_SECURE) &&
+	       (host->ipv6.status != ANSWER_OK || host->ipv6.security == SECURITY_SECURE);
+}
+
+static void on_cname(const struct answer *answer, void *arg)
+{
+	struct host_work *work = arg;
+
+	work->cname = NULL;
+	use_ttl(&work->gathering->facts, answer);
+	if (finding_is_failure(&answer->finding)) {
+		/* Not knowing whether there are TLSA records is not the same as having none. */
+		work->host->tlsa = answer->finding;
+		host_finished(work);
+	} else if (answer->finding.status == ANSWER_OK &&
+		   answer->finding.security == SECURITY_SECURE) {
+		ask_tlsa(work, work->host->name);
+	} else {
+		host_finished(work);
+	}
+}
+
+static void ask_tlsa(struct host_work *work, const char *base)
+{
+	struct facts_host *host = work->host;
+	char name[DOMAIN_MAX];
+	int n;
+
+	snprintf(host->tlsa_base, sizeof host->tlsa_base, "%s", base);
+	n = snprintf(name, sizeof name, "_%u._tcp.%s", work->gathering->port, base);
+	if (n < 0 || (size_t)n >= sizeof name) {
+		/* The DNS has no room for such a name, so nobody can have published anything. */
+		host->tlsa = (struct finding){ .status = ANSWER_NODATA };
+		host_finished(work);
+		return;
+	}
+	work->tlsa = resolver_start(work->gathering->resolver, name, RECORD_TLSA, on_tlsa, work);
+}
+
+static void on_tlsa(const struct answer *answer, void *arg)
+{
+	struct host_work *work = arg;
+	struct facts_host *host = work->host;
+	bool is_found =
+	    answer->finding.status == ANSWER_OK && answer->finding.security == SECURITY_SECURE;
+
+	work->tlsa = NULL;
+	host->tlsa = answer->finding;
+	use_ttl(&work->gathering->facts, answer);
+	/* A failure ends the search: the second name must not hide what the first one demands. */
+	if (!is_found && !finding_is_failure(&answer->finding) &&
+	    strcmp(host->tlsa_base, host->name) != 0) {
+		ask_tlsa(work, host->name);
+		return;
+	}
+	host->n_malformed = answer->n_tlsa_malformed;
+	host->records = mem_resize(NULL, answer->n_tlsa, sizeof *host->records);
+	for (size_t i = 0; i < answer->n_tlsa; i++) {
+		const struct tlsa_record *from = &answer->tlsa[i];
+
+		host->records[i] = *from;
+		host->records[i].data = (uint8_t *)mem_copy(from->data, from->n_data);
+	}
+	host->n_records = answer->n_tlsa;
+	host_finished(work);
+}
+
+static void use_ttl(struct facts *facts, const struct answer *answer)
+{
+	uint32_t ttl_s = finding_is_failure(&answer->finding) ? 0 : answer->ttl_s;
+
+	if (ttl_s < facts->ttl_s)
+		facts->ttl_s = ttl_s;
+}
+
+static void host_finished(struct host_work *work)
+{
+	work->is_finished = true;
+	finish_if_complete(work->gathering);
+}
+
+static void finish_if_complete(struct gathering *gathering)
+{
+	for (size_t i = 0; i < gathering->facts.n_hosts; i++) {
+		if (!gathering->works[i].is_finished)
+			return;
+	}
+	gathering->done(&gathering->facts, gathering->arg);
+	facts_cancel(&gathering);
+}
+
+void facts_cancel(struct gathering **gathering)
+{
+	struct gathering *old = *gathering;
+
+	if (old == NULL)
+		return;
+	query_cancel(&old->mx);
+	for (size_t i = 0; old->works != NULL && i < old->facts.n_hosts; i++) {
+		query_cancel(&old->works[i].ipv4);
+		query_cancel(&old->works[i].ipv6);
+		query_cancel(&old->works[i].cname);
+		query_cancel(&old->works[i].tlsa);
+	}
+	free(old->works);
+	facts_finish(&old->facts);
+	free(old);
+	*gathering = NULL;
+}
+
+void facts_finish(struct facts *facts)
+{
+	for (size_t i = 0; i < facts->n_hosts; i++) {
+		for (size_t j = 0; j < facts->hosts[i].n_records; j++)
+			free(facts->hosts[i].records[j].data);
+		free(facts->hosts[i].records);
+	}
+	free(facts->hosts);
+	*facts = (struct facts){ 0 };
+}

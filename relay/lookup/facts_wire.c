@@ -1,0 +1,197 @@
+/*
+ * Facts as bytes, between the lookup role and the deliveries. The reader believes nothing: a lookup
+ * role that was taken over must not take a delivery with it.
+ */
+#include "relay/lookup/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/base/mem.h"
+#include "relay/base/wire.h"
+
+enum { FACTS_VERSION = 1 };
+
+static void put_finding(struct buffer *out, const struct finding *finding);
+static void put_host(struct buffer *out, const struct facts_host *host);
+static bool get_finding(struct wire_reader *in, struct finding *finding);
+static bool get_host(struct wire_reader *in, struct facts_host *host);
+static bool get_addresses(struct wire_reader *in, struct facts_host *host);
+static bool get_records(struct wire_reader *in, struct facts_host *host);
+static bool get_text(struct wire_reader *in, char *text, size_t room);
+static bool get_bool(struct wire_reader *in, bool *value);
+
+void facts_encode(const struct facts *facts, struct buffer *out)
+{
+	wire_put_u8(out, FACTS_VERSION);
+	wire_put_text(out, facts->domain);
+	wire_put_text(out, facts->expanded);
+	put_finding(out, &facts->mx);
+	wire_put_u8(out, facts->null_mx);
+	wire_put_u8(out, facts->implicit_mx);
+	wire_put_u32(out, facts->ttl_s);
+	wire_put_u32(out, (uint32_t)facts->n_hosts);
+	for (size_t i = 0; i < facts->n_hosts; i++)
+		put_host(out, &facts->hosts[i]);
+}
+
+static void put_finding(struct buffer *out, const struct finding *finding)
+{
+	wire_put_u8(out, (uint8_t)finding->status);
+	wire_put_u8(out, (uint8_t)finding->security);
+	wire_put_text(out, finding->why);
+}
+
+static void put_host(struct buffer *out, const struct facts_host *host)
+{
+	wire_put_text(out, host->name);
+	wire_put_u32(out, host->preference);
+	wire_put_u8(out, (uint8_t)host->kind);
+	put_finding(out, &host->ipv4);
+	put_finding(out, &host->ipv6);
+	wire_put_u32(out, (uint32_t)host->n_addresses);
+	for (size_t i = 0; i < host->n_addresses; i++) {
+		const struct answer_address *address = &host->addresses[i];
+
+		wire_put_bytes(out, address->bytes, address->family == 4 ? 4 : 16);
+	}
+	wire_put_text(out, host->expanded);
+	put_finding(out, &host->tlsa);
+	wire_put_text(out, host->tlsa_base);
+	wire_put_u32(out, (uint32_t)host->n_malformed);
+	wire_put_u32(out, (uint32_t)host->n_records);
+	for (size_t i = 0; i < host->n_records; i++) {
+		const struct tlsa_record *record = &host->records[i];
+
+		wire_put_u8(out, record->usage);
+		wire_put_u8(out, record->selector);
+		wire_put_u8(out, record->matching);
+		wire_put_bytes(out, record->data, record->n_data);
+	}
+}
+
+bool facts_decode(const void *bytes, size_t n, struct facts *facts)
+{
+	struct wire_reader in;
+	size_t n_hosts;
+	bool good;
+
+	*facts = (struct facts){ 0 };
+	wire_reader_init(&in, bytes, n);
+	good = wire_get_u8(&in) == FACTS_VERSION &&
+	       get_text(&in, facts->domain, sizeof facts->domain) &&
+	       get_text(&in, facts->expanded, sizeof facts->expanded) &&
+	       get_finding(&in, &facts->mx) && get_bool(&in, &facts->null_mx) &&
+	       get_bool(&in, &facts->implicit_mx);
+	facts->ttl_s = wire_get_u32(&in);
+	n_hosts = wire_get_count(&in, 1);
+	good = good && facts->ttl_s <= ANSWER_TTL_MAX && n_hosts <= FACTS_HOSTS_MAX &&
+	       !(facts->null_mx && n_hosts > 0) && !(facts->implicit_mx && n_hosts != 1);
+	if (good && n_hosts > 0)
+		facts->hosts = mem_create(n_hosts * sizeof *facts->hosts);
+	while (good && facts->n_hosts < n_hosts)
+		good = get_host(&in, &facts->hosts[facts->n_hosts++]);
+	if (good && wire_is_whole(&in))
+		return true;
+	facts_finish(facts);
+	return false;
+}
+
+static bool get_finding(struct wire_reader *in, struct finding *finding)
+{
+	uint8_t status = wire_get_u8(in), security = wire_get_u8(in);
+
+	if (status > ANSWER_ERROR || security > SECURITY_BOGUS)
+		return false;
+	finding->status = (enum answer_status)status;
+	finding->security = (enum security)security;
+	return get_text(in, finding->why, sizeof finding->why);
+}
+
+static bool get_host(struct wire_reader *in, struct facts_host *host)
+{
+	uint32_t preference;
+	uint8_t kind;
+
+	if (!get_text(in, host->name, sizeof host->name))
+		return false;
+	preference = wire_get_u32(in);
+	kind = wire_get_u8(in);
+	if (preference > UINT16_MAX || kind > MX_INVALID)
+		return false;
+	host->preference = (uint16_t)preference;
+	host->kind = (enum mx_kind)kind;
+	return get_finding(in, &host->ipv4) && get_finding(in, &host->ipv6) &&
+	       get_addresses(in, host) && get_text(in, host->expanded, sizeof host->expanded) &&
+	       get_finding(in, &host->tlsa) &&
+	       get_text(in, host->tlsa_base, sizeof host->tlsa_base) && get_records(in, host);
+}
+
+static bool get_addresses(struct wire_reader *in, struct facts_host *host)
+{
+	size_t n = wire_get_count(in, 4 + 4);
+
+	if (n > FACTS_ADDRESSES_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct slice bytes = wire_get_bytes(in);
+
+		if (bytes.n != 4 && bytes.n != 16)
+			return false;
+		host->addresses[i].family = bytes.n == 4 ? 4 : 6;
+		memcpy(host->addresses[i].bytes, bytes.bytes, bytes.n);
+	}
+	host->n_addresses = n;
+	return true;
+}
+
+static bool get_records(struct wire_reader *in, struct facts_host *host)
+{
+	size_t n, n_bytes = 0;
+
+	host->n_malformed = wire_get_u32(in);
+	n = wire_get_count(in, 3 + 4);
+	if (n > ANSWER_TLSA_MAX || host->n_malformed > UINT16_MAX)
+		return false;
+	host->records = mem_create(n * sizeof *host->records);
+	for (size_t i = 0; i < n; i++) {
+		struct tlsa_record *record = &host->records[i];
+		struct slice data;
+
+		record->usage = wire_get_u8(in);
+		record->selector = wire_get_u8(in);
+		record->matching = wire_get_u8(in);
+		data = wire_get_bytes(in);
+		n_bytes += data.n;
+		if (n_bytes > ANSWER_TLSA_BYTES_MAX)
+			return false;
+		record->data = (uint8_t *)mem_copy(data.bytes, data.n);
+		record->n_data = data.n;
+		host->n_records = i + 1;
+	}
+	return true;
+}
+
+/* Printable ASCII, as every name and every reason is. */
+static bool get_text(struct wire_reader *in, char *text, size_t room)
+{
+	const char *from = wire_get_text(in);
+	size_t n = strlen(from);
+
+	if (in->failed || n >= room)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (from[i] < ' ' || from[i] > '~')
+			return false;
+	}
+	memcpy(text, from, n + 1);
+	return true;
+}
+
+static bool get_bool(struct wire_reader *in, bool *value)
+{
+	uint8_t byte = wire_get_u8(in);
+
+	*value = byte == 1;
+	return byte <= 1;
+}
