@@ -9,7 +9,7 @@
 
 #include "dkim/field.h"
 
-/* X(name, how often it is signed beyond its presence). The order is the order in h=. */
+/* X(name, 1 if oversigned). The order is the order in h=. */
 #define DKIM_SIGNED_FIELDS(X)                                                                      \
 	X("from", 1)                                                                               \
 	X("to", 1)                                                                                 \

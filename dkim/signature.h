@@ -24,8 +24,9 @@ struct dkim_signature {
 	size_t n_signature;
 	struct slice raw_signature; /* the bytes of b= in the field, to be left out when hashing */
 	bool has_time, has_expiry, has_length;
-	uint64_t time_s;   /* t= */
-	uint64_t expiry_s; /* x= */
+	bool identity_is_below; /* i= is in a subdomain of d= */
+	uint64_t time_s;        /* t= */
+	uint64_t expiry_s;      /* x= */
 };
 
 /*
@@ -35,5 +36,5 @@ struct dkim_signature {
 bool dkim_signature_parse(
     struct slice field, struct dkim_signature *signature, char *why, size_t room);
 
-/* Takes the next name off h=; false at its end. */
+/* Takes the next name off h=, without white space around it; false at its end. */
 bool dkim_signature_next_name(struct slice *names, struct slice *name);
