@@ -1,0 +1,217 @@
+/*
+ * What only the whole shows: files that must be there, names that must fit each other. Then the
+ * arrays are put in the order the finders expect.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/read.h"
+#include "config/values.h"
+#include "relay/base/mem.h"
+
+static void check_required(struct reading *r);
+static void check_paths(struct reading *r);
+static void check_file(
+    struct reading *r, const char *section, const char *key, const char *path, bool written);
+static void check_keys(struct reading *r, const struct config_domain *d);
+static void check_account(struct reading *r, const struct config_account *a);
+static void check_retry(struct reading *r);
+static int open_file(const char *path, struct stat *st);
+static void sort(struct config *c);
+static int by_domain(const void *a, const void *b);
+static int by_account(const void *a, const void *b);
+
+void check_everything(struct reading *r)
+{
+	struct config *c = r->config;
+
+	check_required(r);
+	check_paths(r);
+	check_retry(r);
+	for (size_t i = 0; i < c->n_domains; i++)
+		check_keys(r, &c->domains[i]);
+	sort(c);
+	for (size_t i = 0; i < c->n_accounts; i++)
+		check_account(r, &c->accounts[i]);
+	for (size_t i = 0; i < c->n_partners; i++) {
+		struct stat st;
+		int fd =
+		    c->partners[i].ca_file == NULL ? 0 : open_file(c->partners[i].ca_file, &st);
+
+		if (fd < 0)
+			reading_error(r,
+			    proof_find_section(&r->proof, "partner", c->partners[i].name, 0),
+			    "ca of partner '%s': cannot read '%s': %s", c->partners[i].name,
+			    c->partners[i].ca_file, strerror(errno));
+		else if (fd > 0)
+			close(fd);
+	}
+}
+
+static void check_required(struct reading *r)
+{
+	struct config *c = r->config;
+	struct passwd *user;
+
+	if (reading_line(r, "", "hostname") == 0)
+		reading_error(r, 0,
+		    "hostname is missing: write hostname = mail.example.org, the name "
+		    "this machine has in DNS, forwards and backwards");
+	else if (c->hostname != NULL && strchr(c->hostname, '.') == NULL)
+		reading_warning(r, reading_line(r, "", "hostname"),
+		    "hostname = %s has no dot: receivers refuse such a name", c->hostname);
+	if (cfg_size(r->cfg, "domain") == 0)
+		reading_warning(r, 0, "there is no domain NAME { ... }: no mail could be signed");
+	if (cfg_size(r->cfg, "account") == 0)
+		reading_warning(r, 0, "there is no account NAME { ... }: nobody could log in");
+	if (!c->delivery.ipv4 && !c->delivery.ipv6)
+		reading_error(r, reading_line(r, "delivery", "ipv6"),
+		    "ipv4 and ipv6 are both off: nothing could be delivered");
+	user = geteuid() == 0 ? getpwnam(c->user) : NULL;
+	if (geteuid() == 0 && user == NULL)
+		reading_warning(r, reading_line(r, "", "user"),
+		    "user '%s' does not exist on this machine: serve, as root, needs it to drop to",
+		    c->user);
+	else if (user != NULL && user->pw_uid == 0)
+		reading_error(r, reading_line(r, "", "user"), "user '%s' is root", c->user);
+}
+
+static void check_paths(struct reading *r)
+{
+	struct config *c = r->config;
+	struct sockaddr_un address;
+
+	check_file(r, "tls", "certificate", c->tls_certificate, true);
+	check_file(r, "tls", "key", c->tls_key, true);
+	check_file(r, "delivery", "ca-file", c->delivery.ca_file, false);
+	check_file(r, "dns", "trust-anchor", c->dns_trust_anchor, false);
+	if (strlen(c->control) >= sizeof address.sun_path)
+		reading_error(r, reading_line(r, "", "control"),
+		    "control = %s: a socket's path has at most %zu letters", c->control,
+		    sizeof address.sun_path - 1);
+}
+
+/* A required file that nobody wrote is missing; a standard one that is not there is a warning. */
+static void check_file(
+    struct reading *r, const char *section, const char *key, const char *path, bool required)
+{
+	cfg_t *cfg = cfg_getsec(r->cfg, section);
+	bool written = cfg_getnptr(cfg, key, 0) != NULL;
+	size_t line = reading_line(r, section, key);
+	struct stat st;
+	int fd;
+
+	if (path == NULL) {
+		if (required && !written)
+			reading_error(
+			    r, line, "%s is missing: write %s { %s = FILE }", key, section, key);
+		return;
+	}
+	fd = open_file(path, &st);
+	if (fd < 0)
+		findings_add(&r->findings, written ? FINDING_ERROR : FINDING_WARNING, line,
+		    "%s of %s: cannot read '%s': %s%s", key, section, path, strerror(errno),
+		    errno == EACCES && geteuid() != 0 ? " (run this as root)" : "");
+	else
+		close(fd);
+}
+
+static void check_keys(struct reading *r, const struct config_domain *d)
+{
+	size_t line = proof_find_section(&r->proof, "domain", d->name, 0);
+
+	for (size_t i = 0; i < d->n_selectors; i++) {
+		char *path =
+		    mem_print("%s/%s/%s.pem", r->config->dkim_keys, d->name, d->selectors[i]);
+		struct stat st;
+		int fd = open_file(path, &st);
+
+		if (fd < 0)
+			reading_error(r, line, "DKIM key of '%s': cannot read '%s': %s%s", d->name,
+			    path, strerror(errno),
+			    errno != ENOENT ? ""
+					    : "; make it with: zegel dkim new DOMAIN SELECTOR");
+		else if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+			/* Whoever has the key signs as the domain: it is burnt, not only untidy. */
+			reading_error(r, line,
+			    "DKIM key '%s' is open to everybody: make a new one, or chmod 0640",
+			    path);
+		if (fd >= 0)
+			close(fd);
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(d->selectors[i], d->selectors[j]) == 0)
+				reading_error(r, line,
+				    "dkim of '%s': selector '%s' is written twice", d->name,
+				    d->selectors[i]);
+		}
+		free(path);
+	}
+}
+
+/* Mail leaves signed by the domain of its From: or not at all, so a sender needs that domain here. */
+static void check_account(struct reading *r, const struct config_account *a)
+{
+	for (size_t i = 0; i < a->n_senders; i++) {
+		const char *domain = strrchr(a->senders[i], '@') + 1;
+
+		if (config_find_domain(r->config, domain) != NULL)
+			continue;
+		reading_error(r, proof_find_section(&r->proof, "account", a->name, 0),
+		    "account '%s' may send as '%s', but there is no domain %s { dkim = ... } to sign "
+		    "it",
+		    a->name, a->senders[i], domain);
+	}
+}
+
+static void check_retry(struct reading *r)
+{
+	const struct config_retry *t = &r->config->retry;
+
+	if (t->first > t->longest)
+		reading_error(r, reading_line(r, "retry", "first"),
+		    "the first retry (%u s) is later than the longest wait (%u s)", t->first,
+		    t->longest);
+	if (t->expire < t->first || t->expire_bulk < t->first)
+		reading_error(r, reading_line(r, "retry", "expire"),
+		    "mail would expire before its first retry (%u s)", t->first);
+}
+
+/* A descriptor, or -1 and errno. Opening is the only honest test of what may be read. */
+static int open_file(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+		return fd;
+	close(fd);
+	errno = EISDIR;
+	return -1;
+}
+
+static void sort(struct config *c)
+{
+	if (c->n_domains > 0)
+		qsort(c->domains, c->n_domains, sizeof *c->domains, by_domain);
+	if (c->n_accounts > 0)
+		qsort(c->accounts, c->n_accounts, sizeof *c->accounts, by_account);
+}
+
+static int by_domain(const void *a, const void *b)
+{
+	return strcmp(
+	    ((const struct config_domain *)a)->name, ((const struct config_domain *)b)->name);
+}
+
+static int by_account(const void *a, const void *b)
+{
+	return strcmp(
+	    ((const struct config_account *)a)->name, ((const struct config_account *)b)->name);
+}

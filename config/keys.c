@@ -1,0 +1,156 @@
+/*
+ * The table of keys, and libconfuse's own tables made from it.
+ */
+#include "config/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "relay/base/mem.h"
+
+#define AT(member) offsetof(struct config, member)
+#define MAX32      UINT32_MAX
+
+const struct key keys[] = {
+	{ "", "hostname", KEY_HOST, AT(hostname) },
+	{ "", "user", KEY_TEXT, AT(user), "zegel" },
+	{ "", "spool", KEY_PATH, AT(spool), "/var/lib/zegel" },
+	{ "", "control", KEY_PATH, AT(control) },
+	{ "", "log", KEY_LOG, AT(log), "syslog" },
+	{ "", "passwords", KEY_PATH, AT(passwords), "passwords" },
+	{ "", "dkim-keys", KEY_PATH, AT(dkim_keys), "dkim" },
+	{ "", "processes", KEY_NUMBER, AT(processes), "0", 0, 64 },
+
+	{ "listen", "address", KEY_OTHER },
+	{ "listen", "port", KEY_OTHER },
+	{ "listen", "tls", KEY_OTHER },
+
+	{ "tls", "certificate", KEY_PATH, AT(tls_certificate) },
+	{ "tls", "key", KEY_PATH, AT(tls_key) },
+
+	{ "dns", "forward", KEY_LIST },
+	{ "dns", "trust-anchor", KEY_PATH, AT(dns_trust_anchor), "/usr/share/dns/root.key" },
+	{ "dns.stub", "server", KEY_OTHER },
+
+	{ "delivery", "port", KEY_PORT, AT(delivery.port), "25", 1, 65535 },
+	{ "delivery", "ca-file", KEY_PATH, AT(delivery.ca_file),
+	    "/etc/ssl/certs/ca-certificates.crt" },
+	{ "delivery", "tls", KEY_LEVEL, AT(delivery.tls), "dane" },
+	{ "delivery", "allow-loopback", KEY_SWITCH, AT(delivery.allow_loopback), "off" },
+	{ "delivery", "ipv4", KEY_SWITCH, AT(delivery.ipv4), "on" },
+	{ "delivery", "ipv6", KEY_SWITCH, AT(delivery.ipv6), "on" },
+	{ "delivery", "connect-timeout", KEY_SECONDS, AT(delivery.connect_timeout), "30", 1, 600 },
+	{ "delivery", "connections", KEY_NUMBER, AT(delivery.connections), "100", 1, 10000 },
+	{ "delivery", "connections-per-domain", KEY_NUMBER, AT(delivery.connections_per_domain),
+	    "20", 1, 10000 },
+	{ "delivery", "recipients", KEY_NUMBER, AT(delivery.recipients), "100", 1, 1000 },
+
+	{ "retry", "first", KEY_SECONDS, AT(retry.first), "5m", 1, 86400 },
+	{ "retry", "longest", KEY_SECONDS, AT(retry.longest), "1h", 1, 7 * 86400 },
+	{ "retry", "expire", KEY_SECONDS, AT(retry.expire), "5d", 1, 30 * 86400 },
+	{ "retry", "expire-bulk", KEY_SECONDS, AT(retry.expire_bulk), "2d", 1, 30 * 86400 },
+
+	{ "limits", "message-size", KEY_SIZE64, AT(limits.message_size), "25M", 1024, 1ULL << 31 },
+	{ "limits", "header-size", KEY_SIZE, AT(limits.header_size), "100k", 1024, 16 << 20 },
+	{ "limits", "header-fields", KEY_NUMBER, AT(limits.header_fields), "1000", 10, 100000 },
+	/* RFC 5321 4.5.3.1.6: 998 and CRLF is what every receiver must take. */
+	{ "limits", "line-length", KEY_NUMBER, AT(limits.line_length), "998", 78, 65536 },
+	/* RFC 5321 4.5.3.1.8: at least 100. */
+	{ "limits", "recipients", KEY_NUMBER, AT(limits.recipients), "1000", 1, 100000 },
+	{ "limits", "sessions", KEY_NUMBER, AT(limits.sessions), "500", 1, 100000 },
+	{ "limits", "sessions-per-client", KEY_NUMBER, AT(limits.sessions_per_client), "50", 1,
+	    100000 },
+	{ "limits", "errors", KEY_NUMBER, AT(limits.errors), "20", 1, 10000 },
+	{ "limits", "auth-failures", KEY_NUMBER, AT(limits.auth_failures), "3", 1, 100 },
+	{ "limits", "command-timeout", KEY_SECONDS, AT(limits.command_timeout), "5m", 1, 3600 },
+	{ "limits", "data-timeout", KEY_SECONDS, AT(limits.data_timeout), "10m", 1, 86400 },
+	{ "limits", "data-rate", KEY_SIZE, AT(limits.data_rate), "500", 0, 1 << 30 },
+	{ "limits", "queue-messages", KEY_NUMBER, AT(limits.queue_messages), "1000000", 1, MAX32 },
+	{ "limits", "free-space", KEY_SIZE64, AT(limits.free_space), "200M", 0, 1ULL << 50 },
+
+	{ "domain", "dkim", KEY_LIST },
+
+	{ "account", "senders", KEY_LIST },
+	{ "account", "rate", KEY_OTHER },
+	{ "account", "stream", KEY_OTHER },
+
+	{ "partner", "tls", KEY_OTHER },
+	{ "partner", "mx", KEY_LIST },
+	{ "partner", "ca", KEY_OTHER },
+	{ "partner", "fingerprint", KEY_LIST },
+};
+const size_t n_keys = sizeof keys / sizeof keys[0];
+
+const struct section sections[] = {
+	{ "listen", SECTION_MANY, "listen { ... }" },
+	{ "tls", SECTION_ONE, "tls { ... }" },
+	{ "dns", SECTION_ONE, "dns { ... }" },
+	{ "dns.stub", SECTION_NAMED, "stub ZONE { ... }" },
+	{ "delivery", SECTION_ONE, "delivery { ... }" },
+	{ "retry", SECTION_ONE, "retry { ... }" },
+	{ "limits", SECTION_ONE, "limits { ... }" },
+	{ "domain", SECTION_NAMED, "domain NAME { ... }" },
+	{ "account", SECTION_NAMED, "account NAME { ... }" },
+	{ "partner", SECTION_NAMED, "partner DOMAIN { ... }" },
+};
+const size_t n_sections = sizeof sections / sizeof sections[0];
+
+static cfg_opt_t *create_table(const char *section, cfg_callback_t take);
+static const char *name_within(const char *section, const char *outer);
+
+cfg_opt_t *keys_create_options(cfg_callback_t take)
+{
+	return create_table("", take);
+}
+
+static cfg_opt_t *create_table(const char *section, cfg_callback_t take)
+{
+	cfg_opt_t *table = mem_create((n_keys + n_sections + 1) * sizeof *table);
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_keys; i++) {
+		if (strcmp(keys[i].section, section) != 0)
+			continue;
+		table[n].name = keys[i].name;
+		table[n].type = CFGT_PTR;
+		table[n].flags = keys[i].kind == KEY_LIST ? CFGF_LIST : CFGF_NONE;
+		table[n].parsecb = take;
+		table[n++].freecb = free;
+	}
+	for (size_t i = 0; i < n_sections; i++) {
+		const char *name = name_within(sections[i].name, section);
+
+		if (name == NULL)
+			continue;
+		table[n].name = name;
+		table[n].type = CFGT_SEC;
+		if (sections[i].kind == SECTION_MANY)
+			table[n].flags = CFGF_MULTI;
+		if (sections[i].kind == SECTION_NAMED)
+			table[n].flags = CFGF_MULTI | CFGF_TITLE;
+		table[n++].subopts = create_table(sections[i].name, take);
+	}
+	return table; /* ended by zeros, as libconfuse's CFG_END() */
+}
+
+/* "stub" for "dns.stub" in "dns"; NULL if the section stands elsewhere. */
+static const char *name_within(const char *section, const char *outer)
+{
+	const char *dot = strchr(section, '.');
+	size_t n = dot == NULL ? 0 : (size_t)(dot - section);
+
+	if (strlen(outer) != n || strncmp(section, outer, n) != 0)
+		return NULL;
+	return dot == NULL ? section : dot + 1;
+}
+
+void keys_destroy_options(cfg_opt_t **options)
+{
+	if (*options == NULL)
+		return;
+	for (cfg_opt_t *o = *options; o->name != NULL; o++)
+		keys_destroy_options(&o->subopts);
+	free(*options);
+	*options = NULL;
+}

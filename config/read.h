@@ -1,0 +1,51 @@
+/*
+ * A configuration while it is being read: what the parts of the reader share, and nobody else uses.
+ */
+#pragma once
+
+#include <confuse.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "config/findings.h"
+#include "config/proof.h"
+#include "config/source.h"
+
+struct reading {
+	struct config *config;
+	struct source source;
+	struct proof proof;
+	struct findings findings;
+	cfg_t *cfg;
+};
+
+/* One value as the operator wrote it. */
+struct written {
+	size_t line;
+	char text[];
+};
+
+/* The nth value of a key, or NULL if there is none or it has had its finding already. */
+const struct written *reading_value(cfg_t *section, const char *name, unsigned nth);
+unsigned reading_count(cfg_t *section, const char *name);
+
+/* The line of a key, of the section if the key is not there, of the whole (0) if neither is. */
+size_t reading_line(const struct reading *r, const char *section, const char *key);
+
+/* A path made absolute: relative ones are beside the configuration. */
+char *reading_path(const struct reading *r, const char *text);
+
+#define reading_error(r, line, ...)                                                                \
+	findings_add(&(r)->findings, FINDING_ERROR, line, __VA_ARGS__)
+#define reading_warning(r, line, ...)                                                              \
+	findings_add(&(r)->findings, FINDING_WARNING, line, __VA_ARGS__)
+
+/* "must be one of a, b, c" and, if one is near, "did you mean". */
+void reading_error_word(struct reading *r, const struct written *w, const char *key,
+    const char *const *words, size_t n_words);
+
+/* read_sections.c: the sections that come more than once, into r->config. */
+void read_sections(struct reading *r);
+
+/* check.c: what can only be judged when everything has been read. */
+void check_everything(struct reading *r);

@@ -1,0 +1,161 @@
+#include "config/values.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "relay/base/domain.h"
+#include "relay/base/mem.h"
+#include "relay/base/number.h"
+
+enum {
+	LOGIN_MAX = 255,
+	LOCAL_MAX = 64, /* RFC 5321 4.5.3.1.1 */
+	SELECTOR_MAX = 63,
+	NUMBER_MAX = 1 << 30,
+};
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static bool parse_with_unit(const char *text, const struct unit *units, uint64_t *number);
+
+bool value_parse_seconds(const char *text, uint64_t *seconds)
+{
+	static const struct unit units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 },
+		{ "d", 86400 }, { "w", 7 * 86400 }, { NULL, 0 } };
+
+	return parse_with_unit(text, units, seconds);
+}
+
+bool value_parse_size(const char *text, uint64_t *bytes)
+{
+	static const struct unit units[] = { { "", 1 }, { "k", 1 << 10 }, { "K", 1 << 10 },
+		{ "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 } };
+
+	return parse_with_unit(text, units, bytes);
+}
+
+static bool parse_with_unit(const char *text, const struct unit *units, uint64_t *number)
+{
+	size_t digits = strspn(text, "0123456789");
+	uint64_t n;
+
+	if (!number_parse(text, digits, NUMBER_MAX, &n))
+		return false;
+	for (const struct unit *u = units; u->name != NULL; u++) {
+		if (strcmp(u->name, text + digits) == 0) {
+			*number = n * u->factor;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool value_parse_switch(const char *text, bool *on)
+{
+	static const char *const words[] = { "on", "yes", "true", "off", "no", "false" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*on = i < 3;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool value_parse_rate(const char *text, uint32_t *per_hour)
+{
+	static const struct unit units[] = { { "/second", 3600 * 24 }, { "/minute", 60 * 24 },
+		{ "/hour", 24 }, { "/day", 1 }, { NULL, 0 } };
+	uint64_t per_day;
+
+	if (!parse_with_unit(text, units, &per_day) || per_day == 0 || per_day / 24 >= UINT32_MAX)
+		return false;
+	*per_hour = (uint32_t)((per_day + 23) / 24);
+	return true;
+}
+
+bool value_parse_address(const char *text, char address[INET6_ADDRSTRLEN])
+{
+	struct in6_addr bytes;
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+
+	return inet_pton(family, text, &bytes) == 1 &&
+	       inet_ntop(family, &bytes, address, INET6_ADDRSTRLEN) != NULL;
+}
+
+bool value_parse_server(const char *text, char server[VALUE_SERVER_MAX])
+{
+	const char *at = strchr(text, '@');
+	char *host = at == NULL ? mem_copy_text(text) : mem_copy(text, (size_t)(at - text));
+	char address[INET6_ADDRSTRLEN];
+	uint64_t port = 53;
+	bool good =
+	    value_parse_address(host, address) &&
+	    (at == NULL || (number_parse(at + 1, strlen(at + 1), 65535, &port) && port > 0));
+
+	if (good)
+		snprintf(server, VALUE_SERVER_MAX, "%s@%u", address, (unsigned)port);
+	free(host);
+	return good;
+}
+
+/* The quoted local parts that RFC 5321 also knows are spelled in more than one way: not here. */
+char *value_parse_sender(const char *text)
+{
+	const char *at = strrchr(text, '@');
+	size_t n = at == NULL ? 0 : (size_t)(at - text);
+	char domain[DOMAIN_MAX];
+
+	if (at == NULL || n > LOCAL_MAX || !domain_canonical(at + 1, strlen(at + 1), domain))
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] <= ' ' || text[i] > '~' || strchr("()<>[]:;@\\,\"", text[i]) != NULL)
+			return NULL;
+	}
+	if (n > 0 && (text[0] == '.' || text[n - 1] == '.'))
+		return NULL;
+	return mem_print("%.*s@%s", (int)n, text, domain);
+}
+
+char *value_parse_pattern(const char *text)
+{
+	bool star = strncmp(text, "*.", 2) == 0;
+	const char *name = text + (star ? 2 : 0);
+	char domain[DOMAIN_MAX];
+
+	if (!domain_canonical(name, strlen(name), domain))
+		return NULL;
+	return mem_print("%s%s", star ? "*." : "", domain);
+}
+
+/* It becomes part of a path: no '/', no empty label, so no "..". */
+bool value_is_selector(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > SELECTOR_MAX || text[0] == '.' || text[n - 1] == '.' ||
+	    strstr(text, "..") != NULL)
+		return false;
+	return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+	       n;
+}
+
+bool value_is_login(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > LOGIN_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] <= ' ' || text[i] > '~' || strchr(":\"\\", text[i]) != NULL)
+			return false;
+	}
+	return true;
+}
