@@ -142,7 +142,7 @@ static bool parse_include(const char *line, char **name)
 		return false;
 	c += sizeof word - 1;
 	if (strchr(" (\"'=", *c) == NULL)
-		return false; /* a longer word, or the end of the line */
+		return false; /* a longer word */
 	c += strspn(c, " ");
 	if (*c == '=')
 		return true;
