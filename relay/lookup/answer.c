@@ -26,6 +26,7 @@ static void read_negative(ldns_pkt *packet, struct answer *answer);
 static bool is_record_of(const ldns_rr *record, const char *name, enum record_type type);
 static const ldns_rdf *field(const ldns_rr *record, size_t at, size_t n_fields, size_t n_bytes);
 static bool name_of(const ldns_rdf *wire, char name[DOMAIN_MAX]);
+static bool ends_in_number(const char *name);
 static void use_ttl(struct answer *answer, uint32_t ttl_s);
 
 const char *answer_status_name(enum answer_status status)
@@ -151,7 +152,9 @@ static void read_mx(const ldns_rr *record, struct answer *answer)
 		return;
 	mx.preference = ldns_rdf2native_int16(preference);
 	if (name_of(host, mx.host)) {
-		mx.kind = mx.host[0] == '\0' ? MX_NULL : MX_HOST;
+		mx.kind = mx.host[0] == '\0'        ? MX_NULL
+			  : ends_in_number(mx.host) ? MX_INVALID
+						    : MX_HOST;
 		if (mx.kind == MX_NULL)
 			strcpy(mx.host, ".");
 	} else {
@@ -322,6 +325,15 @@ static bool name_of(const ldns_rdf *wire, char name[DOMAIN_MAX])
 		name[n_name] = '\0';
 	}
 	return at < n;
+}
+
+/* No top-level domain is all digits (RFC 3696 2): somebody wrote an IPv4 address for a host. */
+static bool ends_in_number(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	const char *last = dot != NULL ? dot + 1 : name;
+
+	return last[strspn(last, "0123456789")] == '\0';
 }
 
 /* RFC 2181 8: a TTL with its first bit set is none. */

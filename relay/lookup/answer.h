@@ -62,7 +62,7 @@ bool finding_is_failure(const struct finding *finding);
 enum mx_kind {
 	MX_HOST,
 	MX_NULL,    /* ".", RFC 7505 */
-	MX_INVALID, /* letters or labels no host name has; host is its printable form, cut */
+	MX_INVALID, /* an IPv4 address, or what no host name has; host is its printable form, cut */
 };
 
 struct mx_record {
