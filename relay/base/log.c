@@ -77,6 +77,11 @@ void log_close(void)
 	out.is_stderr = true;
 }
 
+int log_fd(void)
+{
+	return out.fd;
+}
+
 void log_set_tag(const char *tag)
 {
 	snprintf(out.tag, sizeof out.tag, "%s", tag);

@@ -16,6 +16,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 int log_open(const char *target, enum log_level least, char *error, size_t room);
 void log_close(void);
 
+/* What lines are written to; for a process that closes everything else. */
+int log_fd(void);
+
 /* The tag of this process: "smtpd" is logged as "zegel/smtpd[pid]". Before it: "zegel[pid]". */
 void log_set_tag(const char *tag);
 

@@ -164,6 +164,11 @@ uint64_t asker_ask(
 	return q->number;
 }
 
+uint64_t asker_new_exchange(struct asker *a)
+{
+	return ++a->last_number;
+}
+
 uint64_t asker_peer_of(const struct asker *a, uint64_t number)
 {
 	struct question *q;
@@ -193,6 +198,17 @@ void asker_tell(struct asker *a, uint64_t name, const struct ipc_message *m)
 
 /* ---- processes come, speak and go ---- */
 
+static void ask_again(struct question *q, struct peer *peer)
+{
+	struct ipc_message m = { .type = q->type, .fd = -1 };
+
+	assign(q, peer);
+	if (!ipc_message_decode(&m, q->fields.bytes, q->fields.n))
+		abort();
+	channel_send(peer->channel, &m);
+	ipc_message_finish(&m);
+}
+
 void asker_add(struct asker *a, struct channel *channel)
 {
 	struct peer *peer = mem_create(sizeof *peer);
@@ -206,14 +222,8 @@ void asker_add(struct asker *a, struct channel *channel)
 	if (a->changed != NULL)
 		a->changed(a->listener, peer->name, true);
 	HASH_ITER (hh, a->questions, q, next) {
-		struct ipc_message m = { .type = q->type, .fd = -1 };
-
-		if (q->peer != NULL || a->kind != ASKER_RESEND ||
-		    !ipc_message_decode(&m, q->fields.bytes, q->fields.n))
-			continue;
-		assign(q, peer);
-		channel_send(channel, &m);
-		ipc_message_finish(&m);
+		if (q->peer == NULL && a->kind == ASKER_RESEND)
+			ask_again(q, peer);
 	}
 }
 
@@ -258,8 +268,11 @@ static void on_closed(void *arg, struct channel *channel)
 	HASH_ITER (hh, a->questions, q, next) {
 		if (q->peer != peer)
 			continue;
-		/* A plain one is answered by its timer, a lasting one waits for who comes next. */
-		assign(q, NULL);
+		/* A plain one is answered by its timer; a lasting one goes to another, or waits for one. */
+		if (a->kind == ASKER_RESEND && !TAILQ_EMPTY(&a->peers))
+			ask_again(q, least_busy(a));
+		else
+			assign(q, NULL);
 	}
 	channel_destroy(&peer->channel);
 	free(peer);

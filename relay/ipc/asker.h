@@ -40,6 +40,9 @@ uint64_t asker_peer_of(const struct asker *asker, uint64_t number);
 /* No callback will come. 0 is nothing. */
 void asker_cancel(struct asker *asker, uint64_t number);
 
+/* A name for an exchange of several questions, unlike any other of this asker. */
+uint64_t asker_new_exchange(struct asker *asker);
+
 /* Something without an answer: to one process, or (peer 0) to all. */
 void asker_tell(struct asker *asker, uint64_t peer, const struct ipc_message *m);
 
