@@ -10,13 +10,16 @@
 #include "relay/base/domain.h"
 #include "relay/base/tls_level.h"
 
-/* In Postfix's words, weakest first. X(symbol, word) */
+/*
+ * In Postfix's words, weakest first. Anonymous: no certificate was shown, as by every client of our
+ * server. Untrusted: no authority we believe vouches for it. Trusted: one does, but no name was
+ * required. Verified: it is all that was required. X(symbol, word)
+ */
 #define TLS_TRUSTS(X)                                                                              \
-	X(TLS_ANONYMOUS,                                                                           \
-	    "Anonymous") /* no certificate was shown (always so on the server's side) */           \
-	X(TLS_UNTRUSTED, "Untrusted") /* one that no authority we believe vouches for */           \
-	X(TLS_TRUSTED, "Trusted") /* a believed authority, but no name was required or matched */  \
-	X(TLS_VERIFIED, "Verified") /* all that the requirement asked */
+	X(TLS_ANONYMOUS, "Anonymous")                                                              \
+	X(TLS_UNTRUSTED, "Untrusted")                                                              \
+	X(TLS_TRUSTED, "Trusted")                                                                  \
+	X(TLS_VERIFIED, "Verified")
 
 enum tls_trust {
 #define X(symbol, word) symbol,
@@ -43,7 +46,7 @@ struct tls_evidence {
 	uint8_t tlsa[3];       /* usage, selector, matching type, where the proof is DANE's */
 	char name[DOMAIN_MAX]; /* the name in the certificate that matched; "" if none did */
 	char fingerprint[65];  /* SHA-256 of the peer's certificate, lower-case hex; "" if none */
-	char subject[128];     /* its common name, or first DNS name; printable; "" if none */
+	char subject[128];     /* its DNS names, or its common name; printable, cut */
 	char issuer[128];
 	char sni[DOMAIN_MAX];   /* the server name that was sent or received; "" if none */
 	char why_untrusted[96]; /* where trust is Untrusted: what stood against it */

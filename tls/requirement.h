@@ -32,8 +32,8 @@ struct tls_requirement {
 
 	char **names; /* reference identities, canonical; "*.x" as the operator wrote it */
 	size_t n_names;
-	char *sni;     /* NULL: none is sent */
-	char *ca_file; /* for verify and secure; NULL: the delivery's own */
+	char *sni;           /* NULL: none is sent */
+	char *ca_file;       /* for verify and secure; NULL: the delivery's own */
 	char **fingerprints; /* SHA-256, lower-case hex */
 	size_t n_fingerprints;
 };

@@ -37,9 +37,12 @@ enum tls_step tls_session_handshake(struct tls_session *s);
 /* At most room bytes, *n of them with DONE. Read until it wants: it reads ahead of what it gives. */
 enum tls_step tls_session_read(struct tls_session *s, void *bytes, size_t room, size_t *n);
 
+/* True if bytes have been read from the socket already, of which it will not wake anybody. */
+bool tls_session_has_pending(const struct tls_session *s);
+
 /*
  * Takes *n <= size bytes with DONE. After WANT_* the next write must begin with the same bytes, which
- * may have moved and may be followed by more.
+ * may have moved and may be followed by more. After FAILED reading may still give what the peer had sent before.
  */
 enum tls_step tls_session_write(struct tls_session *s, const void *bytes, size_t size, size_t *n);
 
