@@ -137,10 +137,10 @@ static void check_keys(struct reading *r, const struct config_domain *d)
 			    path, strerror(errno),
 			    errno != ENOENT ? ""
 					    : "; make it with: zegel dkim new DOMAIN SELECTOR");
-		else if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		else if ((st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0)
 			/* Whoever has the key signs as the domain: it is burnt, not only untidy. */
 			reading_error(r, line,
-			    "DKIM key '%s' is open to everybody: make a new one, or chmod 0640",
+			    "DKIM key '%s' is open to more than its owner and the readers in its group: make a new one, or chmod 0640",
 			    path);
 		if (fd >= 0)
 			close(fd);

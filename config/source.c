@@ -14,7 +14,7 @@
 #include "relay/base/mem.h"
 
 enum {
-	INCLUDES_MAX = 8, /* nested; a file that includes itself ends here */
+	INCLUDES_MAX = 8, /* nested */
 	BYTES_MAX = 16 << 20,
 };
 
@@ -22,6 +22,7 @@ static void read_file(
     struct source *s, struct findings *f, const char *path, int depth, size_t from_line);
 static void read_line(
     struct source *s, struct findings *f, char *line, const char *file, int depth);
+static bool is_read(const struct source *s, const char *path);
 static void clean(struct findings *f, char *line, size_t number);
 static bool parse_include(const char *line, char **name);
 static void append(struct source *s, const char *line);
@@ -88,10 +89,22 @@ static void read_line(struct source *s, struct findings *f, char *line, const ch
 		    "includes within includes, more than %d deep", INCLUDES_MAX);
 	} else {
 		path = source_path_beside(file, name);
-		read_file(s, f, path, depth + 1, number);
+		if (is_read(s, path))
+			findings_add(f, FINDING_ERROR, number, "'%s' is included twice", path);
+		else
+			read_file(s, f, path, depth + 1, number);
 		free(path);
 	}
 	free(name);
+}
+
+static bool is_read(const struct source *s, const char *path)
+{
+	for (size_t i = 0; i < s->n_files; i++) {
+		if (strcmp(s->files[i], path) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Turns comments, control characters and an open quote into spaces. */

@@ -1,6 +1,7 @@
 #include "config/values.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 
 enum {
 	LOGIN_MAX = 255,
-	LOCAL_MAX = 64, /* RFC 5321 4.5.3.1.1 */
-	SELECTOR_MAX = 63,
+	LOCAL_MAX = 64,     /* RFC 5321 4.5.3.1.1 */
+	SELECTOR_MAX = 200, /* with ".pem" it is the name of a file */
 	NUMBER_MAX = 1 << 30,
 };
 
@@ -135,16 +136,20 @@ char *value_parse_pattern(const char *text)
 	return mem_print("%s%s", star ? "*." : "", domain);
 }
 
-/* It becomes part of a path: no '/', no empty label, so no "..". */
+/* It becomes part of a path too: no '/', and no empty label, so no "..". */
 bool value_is_selector(const char *text)
 {
 	size_t n = strlen(text);
 
-	if (n == 0 || n > SELECTOR_MAX || text[0] == '.' || text[n - 1] == '.' ||
-	    strstr(text, "..") != NULL)
+	if (n == 0 || n > SELECTOR_MAX)
 		return false;
-	return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
-	       n;
+	for (size_t i = 0; i < n; i++) {
+		bool inner = i > 0 && i + 1 < n && text[i - 1] != '.' && text[i + 1] != '.';
+
+		if (!isalnum((unsigned char)text[i]) && !(inner && strchr("-.", text[i]) != NULL))
+			return false;
+	}
+	return true;
 }
 
 bool value_is_login(const char *text)

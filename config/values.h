@@ -35,7 +35,7 @@ char *value_parse_sender(const char *text);
 /* "host.name" or "*.name": allocated and canonical, NULL if it is neither. */
 char *value_parse_pattern(const char *text);
 
-/* What may name a DKIM key and its file: dotted labels of letters, digits, '-' and '_'. */
+/* What may name a DKIM key and its file: dotted labels of letters, digits and inner hyphens. */
 bool value_is_selector(const char *text);
 
 /* What may be a login: printable ASCII without space, ':' and '"', at most 255 letters. */
