@@ -12,11 +12,14 @@
 
 #include "relay/message.h"
 
+/* The texts of a message are not const. */
+#define TEXT(literal) ((char[]){ literal })
+
 static struct message message = {
 	.id = "0AAAAAAAAAAAAAA",
-	.sender = "billing@example.org",
-	.from_domain = "example.org",
-	.message_id = "<invoice-7@shop.example.org>",
+	.sender = TEXT("billing@example.org"),
+	.from_domain = TEXT("example.org"),
+	.message_id = TEXT("<invoice-7@shop.example.org>"),
 	.arrived_s = 1795296283,
 };
 
@@ -327,7 +330,7 @@ static void a_notification_about_a_notification_is_not_due(void **state)
 
 	(void)state;
 	assert_true(bounce_is_due(&message));
-	notification.sender = "";
+	notification.sender = TEXT("");
 	assert_false(bounce_is_due(&notification));
 	notification.sender = NULL;
 	assert_false(bounce_is_due(&notification));
@@ -354,8 +357,8 @@ static void without_domain_and_message_id_our_own_name_serves(void **state)
 	struct written w;
 
 	(void)state;
-	bare.from_domain = "";
-	bare.message_id = "<a\?b c>";
+	bare.from_domain = TEXT("");
+	bare.message_id = TEXT("<a\?b c>");
 	facts.message = &bare;
 	write_bounce(&facts, &w);
 	assert_int_equal(count(&w.header, "<MAILER-DAEMON@mail.example.org>"), 1);

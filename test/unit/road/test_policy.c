@@ -15,21 +15,24 @@
 #include "smtp/header.h"
 #include "smtp/server.h"
 
-static char *selectors[] = { "op26a-rsa", "op26a-ed" };
+/* The configuration's texts are not const. */
+#define TEXT(literal) ((char[]){ literal })
+
+static char *selectors[] = { TEXT("op26a-rsa"), TEXT("op26a-ed") };
 static struct config_domain domains[] = {
-	{ "example.com", selectors, 2 },
-	{ "example.org", selectors, 2 },
-	{ "keyless.example", NULL, 0 },
-	{ "xn--exmple-cua.org", selectors, 1 },
+	{ TEXT("example.com"), selectors, 2 },
+	{ TEXT("example.org"), selectors, 2 },
+	{ TEXT("keyless.example"), NULL, 0 },
+	{ TEXT("xn--exmple-cua.org"), selectors, 1 },
 };
 static const struct config config = { .domains = domains, .n_domains = 4 };
 
-static char *alice_senders[] = { "alice@example.org", "Invoices@example.com" };
-static char *any_senders[] = { "@example.org", "@xn--exmple-cua.org", "@keyless.example",
-	"bob@elsewhere.example" };
-static const struct config_account alice = { "alice", alice_senders, 2, STREAM_ORDINARY, 0 };
-static const struct config_account any = { "any", any_senders, 4, STREAM_BULK, 0 };
-static const struct config_account nobody = { "nobody", NULL, 0, STREAM_ORDINARY, 0 };
+static char *alice_senders[] = { TEXT("alice@example.org"), TEXT("Invoices@example.com") };
+static char *any_senders[] = { TEXT("@example.org"), TEXT("@xn--exmple-cua.org"),
+	TEXT("@keyless.example"), TEXT("bob@elsewhere.example") };
+static const struct config_account alice = { TEXT("alice"), alice_senders, 2, STREAM_ORDINARY, 0 };
+static const struct config_account any = { TEXT("any"), any_senders, 4, STREAM_BULK, 0 };
+static const struct config_account nobody = { TEXT("nobody"), NULL, 0, STREAM_ORDINARY, 0 };
 
 static const struct {
 	const char *title;
@@ -273,7 +276,7 @@ static void a_refusal_says_who_may_send_as_what(void **state)
 {
 	struct smtp_address address = { "ceo@bank.example", "ceo", "bank.example" };
 	char *many[60];
-	struct config_account crowded = { "crowded", many, 60, STREAM_ORDINARY, 0 };
+	struct config_account crowded = { TEXT("crowded"), many, 60, STREAM_ORDINARY, 0 };
 	struct outcome why;
 
 	(void)state;
