@@ -31,6 +31,7 @@ static void judge_fingerprint(
     const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict);
 static void judge_dane(
     SSL *ssl, const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict);
+static bool anchor_has_expired(SSL *ssl);
 static void note_name(SSL *ssl, struct tls_evidence *e);
 static void refuse(struct outcome *verdict, const struct tls_requirement *r,
     const struct tls_evidence *e, const char *name, const char *why, const char *required);
@@ -253,6 +254,8 @@ static void judge_dane(
 	uint8_t usage, selector, matching;
 	char required[LIST_MAX + 64], list[LIST_MAX];
 
+	if (found == X509_V_OK && anchor_has_expired(ssl))
+		found = X509_V_ERR_CERT_HAS_EXPIRED;
 	if (found == X509_V_OK &&
 	    SSL_get0_dane_tlsa(ssl, &usage, &selector, &matching, NULL, NULL) >= 0) {
 		e->proof = usage == 3 ? TLS_PROOF_DANE_EE : TLS_PROOF_DANE_TA;
@@ -267,6 +270,20 @@ static void judge_dane(
 	refuse(verdict, r, e, "dane-mismatch",
 	    found == X509_V_OK ? "no TLSA record matches it" : X509_verify_cert_error_string(found),
 	    required);
+}
+
+/*
+ * OpenSSL looks at the dates of a trust anchor of usage 2 only if it signed itself. Whoever lets one
+ * expire that did not has not renewed it either. Usage 3 has no dates (RFC 7672 3.1.1).
+ */
+static bool anchor_has_expired(SSL *ssl)
+{
+	X509 *anchor = NULL;
+
+	if (SSL_get0_dane_authority(ssl, &anchor, NULL) <= 0 || anchor == NULL)
+		return false;
+	return X509_cmp_current_time(X509_get0_notAfter(anchor)) <= 0 ||
+	       X509_cmp_current_time(X509_get0_notBefore(anchor)) >= 0;
 }
 
 static void note_name(SSL *ssl, struct tls_evidence *e)

@@ -136,10 +136,10 @@ static enum tls_step handshake_failed(struct tls_session *s)
 		 reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
 		snprintf(why, sizeof why, "the peer has no TLS 1.2 or 1.3 (%s)",
 		    ERR_reason_error_string(code));
-	else if (s->transport.error != 0)
-		snprintf(why, sizeof why, "%s", strerror(s->transport.error));
 	else if (s->transport.at_end || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		snprintf(why, sizeof why, "the peer closed the connection in the middle of it");
+	else if (s->transport.error != 0)
+		snprintf(why, sizeof why, "%s", strerror(s->transport.error));
 	return fail(s, "tls-handshake", "TLS handshake failed", why);
 }
 
@@ -222,13 +222,13 @@ static enum tls_step lose(struct tls_session *s)
 	char why[256];
 
 	openssl_take_error(why, sizeof why);
-	if (s->transport.error != 0)
-		return fail(
-		    s, "tls-connection", "TLS connection lost", strerror(s->transport.error));
+	/* First: OpenSSL answers an end with an alert, which then fails for a reason of its own. */
 	if (s->transport.at_end || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
 		fail(s, "tls-connection", "TLS connection lost", "it ended without close_notify");
 		return s->ended = TLS_STEP_TRUNCATED;
 	}
+	if (s->transport.error != 0)
+		snprintf(why, sizeof why, "%s", strerror(s->transport.error));
 	return fail(s, "tls-connection", "TLS connection lost", why);
 }
 
