@@ -25,6 +25,9 @@ struct signer {
 	struct asker *keeper;
 	struct known_key *keys;
 	size_t n_keys;
+	bool has_heard; /* a keeper without keys is one too */
+	loop_call *on_keys;
+	void *on_keys_arg;
 };
 
 /* One header block under way. */
@@ -91,11 +94,20 @@ static void learn_keys(void *arg, uint64_t peer, struct ipc_message *m)
 		signer->keys[i] = (struct known_key){ mem_copy_text(key->domain),
 			mem_copy_text(key->selector), (enum dkim_algorithm)key->algorithm };
 	}
+	signer->has_heard = true;
+	if (signer->on_keys != NULL)
+		signer->on_keys(signer->on_keys_arg);
+}
+
+void signer_on_keys(struct signer *signer, loop_call *call, void *arg)
+{
+	signer->on_keys = call;
+	signer->on_keys_arg = arg;
 }
 
 bool signer_is_ready(const struct signer *signer)
 {
-	return signer->n_keys > 0 && asker_has_peer(signer->keeper);
+	return signer->has_heard && asker_has_peer(signer->keeper);
 }
 
 /* ---- one header block ---- */

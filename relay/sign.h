@@ -12,6 +12,7 @@
 #include "relay/base/buffer.h"
 #include "relay/base/outcome.h"
 #include "relay/ipc/asker.h"
+#include "relay/net/loop.h"
 
 struct signer;
 
@@ -21,6 +22,9 @@ void signer_destroy(struct signer **signer);
 
 /* The keepers have told their keys. */
 bool signer_is_ready(const struct signer *signer);
+
+/* Called whenever a keeper has told its keys. */
+void signer_on_keys(struct signer *signer, loop_call *call, void *arg);
 
 /*
  * fields: the DKIM-Signature fields, CRLF at their ends, to be put on top of the header block; valid

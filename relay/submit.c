@@ -583,3 +583,19 @@ void submit_drain(struct submit_house *house, loop_call *emptied, void *arg)
 			    s, "4.3.2", "restarting", "This server is restarting: connect again");
 	}
 }
+
+void submit_dismiss_all(struct submit_house *house)
+{
+	struct submit *s, *next;
+
+	for (s = TAILQ_FIRST(&house->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (s->busy == BUSY_ACCEPT || s->stream == NULL)
+			continue;
+		if (s->busy == BUSY_TLS)
+			destroy(s);
+		else
+			dismiss(
+			    s, "4.3.2", "restarting", "This server is restarting: connect again");
+	}
+}

@@ -50,5 +50,8 @@ void submit_start(struct submit_house *house, int fd, const char *peer, bool imp
  */
 void submit_drain(struct submit_house *house, loop_call *emptied, void *arg);
 
+/* 421 to all that are left, wherever they are; those past their final dot still end by themselves. */
+void submit_dismiss_all(struct submit_house *house);
+
 /* Ends what is left, without a word. */
 void submit_house_finish(struct submit_house *house);

@@ -76,8 +76,9 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_ready(F) F(u32, pid)
 #define IPC_FIELDS_peer(F)  F(u8, role) F(u32, pid)
 #define IPC_FIELDS_start(F) F(u8, unused)
-#define IPC_FIELDS_drain(F) F(u8, at_once)
+#define IPC_FIELDS_drain(F) F(u8, how)
 #define IPC_FIELDS_process(F)                                                                      \
+	F(u8, is_first)                                                                            \
 	F(text, role) F(u32, pid) F(u8, is_running) F(u32, n_restarts) F(i64, started_s)
 
 #define IPC_FIELDS_auth_ask(F)                                                                     \

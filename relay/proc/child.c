@@ -101,7 +101,7 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 		m->fd = -1;
 		child->calls->meet(child->self, (enum role)m->peer.role, peer);
 	} else if (m->type == IPC_DRAIN) {
-		child->calls->drain(child->self, m->drain.at_once != 0);
+		child->calls->drain(child->self, (enum drain_how)m->drain.how);
 	} else if (child->calls->told != NULL) {
 		child->calls->told(child->self, m);
 	}

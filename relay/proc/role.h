@@ -60,6 +60,14 @@ struct house {
 	void *leave_arg;
 };
 
+enum drain_how {
+	DRAIN_FINISH, /* as long as what is under way takes: another configuration has taken over */
+	DRAIN_SOON,   /* within DRAIN_SOON_MS: the daemon ends */
+	DRAIN_NOW,    /* what is under way is left as it is */
+};
+
+enum { DRAIN_SOON_MS = 5000 };
+
 /* What a role is, to the process that runs it. self is whatever create gave. */
 struct role_calls {
 	/* Still with the parent's privileges: reads its secrets. NULL, with the reason logged, if it
@@ -75,8 +83,8 @@ struct role_calls {
 	/* What else the parent says. May be NULL. */
 	void (*told)(void *self, struct ipc_message *m);
 
-	/* Take nothing new, finish (or not, at once), then house->leave. */
-	void (*drain)(void *self, bool at_once);
+	/* Take nothing new, finish, then house->leave. */
+	void (*drain)(void *self, enum drain_how how);
 
 	void (*destroy)(void *self);
 };
