@@ -95,7 +95,8 @@ virtual_gid_maps = static:{UNPRIVILEGED}
         lines = []
         for service, command in services:
             wakeup = {"qmgr": "300", "tlsmgr": "1000?"}.get(command, "-")
-            limit = "1" if service.split()[0] in ones else "-"
+            limit = "1" if service.split()[0] in ones else \
+                "0" if command in ("cleanup", "bounce") else "-"
             public = service.split()[1] != "unix" or command in ("cleanup", "qmgr")
             private = "n" if public else "-"
             lines.append(f"{service} {private} - n {wakeup} {limit} {command}\n")
