@@ -20,6 +20,8 @@ static void check_paths(struct reading *r);
 static void check_file(
     struct reading *r, const char *section, const char *key, const char *path, bool written);
 static void check_keys(struct reading *r, const struct config_domain *d);
+static void complain_key(struct reading *r, const struct config_domain *d, const char *selector,
+    const char *path, size_t line);
 static void check_account(struct reading *r, const struct config_account *a);
 static void check_retry(struct reading *r);
 static int open_file(const char *path, struct stat *st);
@@ -79,7 +81,8 @@ static void check_required(struct reading *r)
 		    "user '%s' does not exist on this machine: serve, as root, needs it to drop to",
 		    c->user);
 	else if (user != NULL && user->pw_uid == 0)
-		reading_error(r, reading_line(r, "", "user"), "user '%s' is root", c->user);
+		reading_warning(
+		    r, reading_line(r, "", "user"), "user = %s: no process gives up root", c->user);
 }
 
 static void check_paths(struct reading *r)
@@ -133,10 +136,7 @@ static void check_keys(struct reading *r, const struct config_domain *d)
 		int fd = open_file(path, &st);
 
 		if (fd < 0)
-			reading_error(r, line, "DKIM key of '%s': cannot read '%s': %s%s", d->name,
-			    path, strerror(errno),
-			    errno != ENOENT ? ""
-					    : "; make it with: zegel dkim new DOMAIN SELECTOR");
+			complain_key(r, d, d->selectors[i], path, line);
 		else if ((st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0)
 			/* Whoever has the key signs as the domain: it is burnt, not only untidy. */
 			reading_error(r, line,
@@ -152,6 +152,23 @@ static void check_keys(struct reading *r, const struct config_domain *d)
 		}
 		free(path);
 	}
+}
+
+/* zegel dkim new makes selectors that end in -rsa and -ed. */
+static void complain_key(struct reading *r, const struct config_domain *d, const char *selector,
+    const char *path, size_t line)
+{
+	size_t n = strlen(selector);
+	bool ours = (n > 4 && strcmp(selector + n - 4, "-rsa") == 0) ||
+		    (n > 3 && strcmp(selector + n - 3, "-ed") == 0);
+
+	if (errno == ENOENT)
+		reading_error(r, line,
+		    "DKIM key of '%s': there is no '%s'; make keys with: zegel dkim new %s %s",
+		    d->name, path, d->name, ours ? selector : "");
+	else
+		reading_error(r, line, "DKIM key of '%s': cannot read '%s': %s%s", d->name, path,
+		    strerror(errno), errno == EACCES ? " (run this as root)" : "");
 }
 
 /* Mail leaves signed by the domain of its From: or not at all, so a sender needs that domain here. */

@@ -131,6 +131,14 @@ struct config_remarks {
  * NULL if there were errors. The caller owns both results.
  */
 struct config *config_load(const char *path, struct config_remarks *remarks);
+
+/*
+ * The same for commands that help to write it: what could be read, even if there were errors. Then
+ * only user, spool, control, log, passwords and dkim_keys are sure to be there. NULL if there is no
+ * such file or it cannot be read.
+ */
+struct config *config_load_unfinished(const char *path, struct config_remarks *remarks);
+
 void config_destroy(struct config **config);
 void config_remarks_finish(struct config_remarks *remarks);
 

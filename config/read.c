@@ -31,8 +31,16 @@ static void complete(struct config *config);
 
 struct config *config_load(const char *path, struct config_remarks *remarks)
 {
+	struct config *config = config_load_unfinished(path, remarks);
+
+	if (remarks->n_errors > 0)
+		config_destroy(&config);
+	return config;
+}
+
+struct config *config_load_unfinished(const char *path, struct config_remarks *remarks)
+{
 	struct reading r = { .config = mem_create(sizeof *r.config) };
-	struct config *config;
 
 	r.config->path = absolute(path);
 	parse(&r, path);
@@ -42,14 +50,13 @@ struct config *config_load(const char *path, struct config_remarks *remarks)
 		read_sections(&r);
 		check_everything(&r);
 		cfg_free(r.cfg);
+	} else {
+		config_destroy(&r.config);
 	}
-	config = r.config;
-	if (r.findings.n_errors > 0)
-		config_destroy(&config);
 	findings_tell(&r.findings, path, r.source.places, r.source.n_places, remarks);
 	proof_finish(&r.proof);
 	source_finish(&r.source);
-	return config;
+	return r.config;
 }
 
 static char *absolute(const char *path)

@@ -15,7 +15,7 @@
 enum {
 	/*
 	 * RFC 7677 4 wants 4096 at least and more where it can be paid. PLAIN and LOGIN pay it on our
-	 * side at each login: 10,000 are about 2 ms of one core, that is 400 logins a second on it.
+	 * side at each login: 10,000 are some 2.5 ms of one core, that is 400 logins a second on it.
 	 */
 	SCRAM_ITERATIONS = 10000,
 	SCRAM_ITERATIONS_LEAST = 4096,

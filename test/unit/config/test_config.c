@@ -334,7 +334,7 @@ static const struct mistake {
 	{ "domain a..b { dkim = {one} }\n", 1, "domain 'a..b' is no domain name" },
 	{ "domain example.com { }\n", 1, "has no dkim = {SELECTOR}" },
 	{ "domain example.com { dkim = {one, gone} }\n", 1,
-	    "/dkim/example.com/gone.pem': No such file" },
+	    "/dkim/example.com/gone.pem'; make keys with: zegel dkim new example.com" },
 	{ "domain example.com { dkim = {\"../../key\"} }\n", 1,
 	    "dkim: '../../key' is no selector" },
 	{ "domain example.com { dkim = {one, one} }\n", 1, "selector 'one' is written twice" },
