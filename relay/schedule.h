@@ -30,9 +30,10 @@ struct schedule_settings {
 };
 
 /*
- * Start this job; it is the callee's to finish. With site_down: don't dial, settle all of its
- * recipients with this outcome (valid until return). Either way schedule_done() must follow, once,
- * not from inside the call. Runs from the loop.
+ * Start this job. *job is the callee's from now on: it copies the struct and finishes that in the
+ * end. With site_down: don't dial, settle all of its recipients with this outcome (valid until
+ * return). Either way schedule_done() must follow, once, not from inside the call. Runs from the
+ * loop.
  */
 typedef void schedule_start(void *arg, struct spool_job *job, const struct outcome *site_down);
 
