@@ -1,3 +1,6 @@
+/*
+ * The names, out of the table in the header.
+ */
 #include "dkim/algorithm.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/*
+ * The canonical body goes straight into OpenSSL's SHA-256; nothing is kept of it.
+ */
 #include "dkim/body_hash.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * Both forms in one pass. What may turn out not to count (white space, empty lines, a CR) is held
+ * as a mark or a number, never as bytes.
+ */
 #include "dkim/canonical.h"
 
 #include <assert.h>

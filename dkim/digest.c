@@ -1,3 +1,6 @@
+/*
+ * One call of OpenSSL, and the only place that decides what its failure means.
+ */
 #include "dkim/digest.h"
 
 #include <stdlib.h>

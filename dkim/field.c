@@ -1,3 +1,6 @@
+/*
+ * Splits at CRLF and nowhere else, and refuses what two readers could split differently.
+ */
 #include "dkim/field.h"
 
 #include <stdlib.h>

@@ -1,3 +1,7 @@
+/*
+ * The life of a private key in order of time: file, checks, signing, saving, its public record.
+ * The PEM text is overwritten as soon as OpenSSL has the key.
+ */
 #include "dkim/key.h"
 
 #include <assert.h>

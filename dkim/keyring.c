@@ -1,3 +1,6 @@
+/*
+ * A list, because a domain has two keys and most servers a few domains.
+ */
 #include "dkim/keyring.h"
 
 #include <stdio.h>

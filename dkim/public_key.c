@@ -1,3 +1,6 @@
+/*
+ * The record's terms first, then the key in it; what OpenSSL complains of is not passed on.
+ */
 #include "dkim/public_key.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/*
+ * The table of the header, applied to one header block.
+ */
 #include "dkim/select.h"
 
 #include <stdlib.h>

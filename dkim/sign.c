@@ -1,3 +1,7 @@
+/*
+ * Writes the field in short lines and hashes it behind the fields it names. b= comes last, so that
+ * finishing is appending.
+ */
 #include "dkim/sign.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/*
+ * One reader for each tag, in a table; the first tag that is wrong ends it.
+ */
 #include "dkim/signature.h"
 
 #include <stdio.h>

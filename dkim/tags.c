@@ -1,3 +1,6 @@
+/*
+ * The grammar of RFC 6376 3.2 from left to right, without a copy.
+ */
 #include "dkim/tags.h"
 
 #include <stdlib.h>

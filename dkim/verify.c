@@ -1,3 +1,6 @@
+/*
+ * The checks in the order of cost: record, times, body, and only then the signature.
+ */
 #include "dkim/verify.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/*
+ * Keeper and road in one function.
+ */
 #include "seal.h"
 
 #include <stdlib.h>

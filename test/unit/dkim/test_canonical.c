@@ -1,3 +1,6 @@
+/*
+ * Canonical forms of fields and bodies, body hashes, and the splitting of header blocks.
+ */
 #include "dkim/canonical.h"
 
 #include <setjmp.h>

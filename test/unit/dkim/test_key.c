@@ -1,3 +1,6 @@
+/*
+ * Private keys in files and texts, published records, the keyring.
+ */
 #include "dkim/key.h"
 
 #include <fcntl.h>

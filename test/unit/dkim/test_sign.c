@@ -1,3 +1,6 @@
+/*
+ * Seals made by us and judged by us: what they cover, how they are folded, what is refused.
+ */
 #include "dkim/sign.h"
 
 #include <setjmp.h>

@@ -1,3 +1,6 @@
+/*
+ * The vectors of RFC 6376 and RFC 8463, and DKIM-Signature fields good and bad.
+ */
 #include "dkim/verify.h"
 
 #include <setjmp.h>
