@@ -99,7 +99,8 @@ virtual_gid_maps = static:{UNPRIVILEGED}
                 "0" if command in ("cleanup", "bounce") else "-"
             public = service.split()[1] != "unix" or command in ("cleanup", "qmgr")
             private = "n" if public else "-"
-            lines.append(f"{service} {private} - n {wakeup} {limit} {command}\n")
+            unprivileged = "n" if command == "virtual" else "-"
+            lines.append(f"{service} {private} {unprivileged} n {wakeup} {limit} {command}\n")
         (etc / "master.cf").write_text("".join(lines))
         # "check" makes the directories of the queue; master is what "postfix start" would run.
         return self._in_private_root(

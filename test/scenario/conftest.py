@@ -1,0 +1,35 @@
+import pytest
+
+from lab.laboratory import Laboratory
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.failed_in_call = report.failed
+
+
+@pytest.fixture
+def make_lab(request):
+    """Makes laboratories, and ends them with the test; a sanitizer's report fails it."""
+    made = []
+
+    def make(**how):
+        lab = Laboratory(name=request.node.name.partition("[")[0].removeprefix("test_"), **how)
+        made.append(lab)
+        return lab
+
+    yield make
+    reports = []
+    for lab in made:
+        if getattr(request.node, "failed_in_call", False):
+            print(f"--- what Zegel said\n{lab.zegel.told()}")
+        reports.append(lab.close())
+    assert "".join(reports) == ""
+
+
+@pytest.fixture
+def lab(make_lab):
+    return make_lab()

@@ -1,0 +1,218 @@
+"""Zegel itself in a laboratory: its configuration, keys and accounts, its processes, its log."""
+import json
+import os
+import pathlib
+import re
+import signal
+
+from .place import CACHE, TOP, UNPRIVILEGED, LabError, listens, run, until
+
+PORT_STARTTLS = 1587
+PORT_IMPLICIT = 1465
+
+# Where sanitizers write; test/run gives one directory for all and wants it empty at the end.
+REPORTS = pathlib.Path(os.environ.get("ZEGEL_TEST_REPORTS", CACHE / "reports"))
+
+
+def binary():
+    given = os.environ.get("ZEGEL_BINARY")
+    for path in [given] if given else [CACHE / "build/zegel", CACHE / "build/relay/zegel"]:
+        if pathlib.Path(path).exists():
+            return path
+    raise LabError("no binary: set ZEGEL_BINARY, or build with test/run")
+
+
+class Zegel:
+    """One relay. Change `sections`, `accounts`, `partners` before start(), or before reload()."""
+
+    def __init__(self, place, hostname="mail.shop.example", as_root=False):
+        self.place = place
+        self.hostname = hostname
+        self.user = None if as_root else UNPRIVILEGED
+        self.address = place.address()
+        self.home = place.directory("zegel", owner=UNPRIVILEGED)
+        self.spool = place.directory("zegel/spool", owner=UNPRIVILEGED, mode=0o700)
+        if as_root:
+            # Secrets stay root's; only the spool and the log are the user's who serves.
+            os.chown(self.home, 0, 0)
+        place.directory("zegel/log", owner=UNPRIVILEGED)
+        self.log_path = self.home / "log/log"
+        self.path = self.home / "zegel.conf"
+        self.domains = {}  # name: [selector]
+        self.accounts = {}  # name: {"senders": [...], other keys}
+        self.partners = {}  # domain: {keys}
+        self.stubs = {}  # zone: "address@port"
+        self.listens = [(self.address, PORT_STARTTLS, False), (self.address, PORT_IMPLICIT, True)]
+        self.sections = {
+            "": {"hostname": hostname, "user": "nobody", "spool": self.spool,
+                 "log": self.log_path, "processes": 1},
+            "tls": {}, "dns": {},
+            "delivery": {"allow-loopback": "on", "connect-timeout": "5s"},
+            "retry": {}, "limits": {"free-space": "10M"},
+        }
+        self.process = None
+        self.exit = None
+        REPORTS.mkdir(parents=True, exist_ok=True)
+        if os.stat(REPORTS).st_uid == os.geteuid():
+            REPORTS.chmod(0o777)
+        self.reports = REPORTS / place.path.name
+
+    # ---- before it runs ----
+
+    def write(self, text=None):
+        """The configuration file, from what is set, or this text."""
+        self.path.write_text(text if text is not None else self.text())
+        self.path.chmod(0o644)
+
+    def text(self):
+        lines = []
+        for section, keys in self.sections.items():
+            body = [f"{key} = {_value(value)}" for key, value in keys.items()]
+            if section == "dns":
+                for zone, server in self.stubs.items():
+                    body.append(f"stub {zone} {{ server = {server} }}")
+            lines += body if section == "" else _block(section, body)
+        for address, port, implicit in self.listens:
+            lines += _block("listen", [f"address = {_value(address)}", f"port = {port}",
+                                       f"tls = {'implicit' if implicit else 'starttls'}"])
+        for name, selectors in self.domains.items():
+            lines += _block(f"domain {name}", [f"dkim = {_value(selectors)}"])
+        for kind, named in (("account", self.accounts), ("partner", self.partners)):
+            for name, keys in named.items():
+                lines += _block(f"{kind} {name}",
+                                [f"{key} = {_value(value)}" for key, value in keys.items()])
+        return "\n".join(lines) + "\n"
+
+    def add_domain(self, name, selector="lab"):
+        """Makes both keys with the command line; returns the records to publish: {name: text}."""
+        self.write()
+        done = self.command("--json", "dkim", "new", name, selector)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        self.domains[name] = [r["name"].partition("._domainkey.")[0] for r in records]
+        return {r["name"]: r["value"] for r in records}
+
+    def add_account(self, name, password, senders, **keys):
+        self.accounts[name] = {"senders": senders, **keys}
+        self.write()
+        self.command("account", "add", name, input=password + "\n")
+
+    def command(self, *words, input=None, check=True, seconds=60):
+        """The command line, as the user who serves."""
+        more = {} if self.user is None or os.geteuid() != 0 else {
+            "user": self.user, "group": self.user, "extra_groups": []}
+        return run([binary(), "-c", self.path, *words], input=input or "", check=check,
+                   cwd=self.home, env=self._environment(), seconds=seconds, **more)
+
+    # ---- while it runs ----
+
+    def start(self, seconds=30):
+        self.write()
+        self.process = self.place.start(
+            [binary(), "serve", "-c", self.path], "zegel-out", user=self.user,
+            env=self._environment())
+        self.exit = None
+        self.wait_listening(seconds)
+
+    def wait_listening(self, seconds=30):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"zegel ended with {self.process.returncode}\n{self.told()}")
+            return all(listens(address, port) for address, port, _ in self.listens)
+        until(ready, seconds, f"zegel listens\n{self.told()}")
+
+    def stop(self, seconds=15):
+        """SIGTERM; its exit status."""
+        self.exit = self.place.stop(self.process, seconds)
+        return self.exit
+
+    def kill(self):
+        """SIGKILL of the parent, and waits until the roles have noticed and gone."""
+        pids = [pid for pids in self.roles().values() for pid in pids]
+        self.place.stop(self.process, how=signal.SIGKILL)
+        until(lambda: not any(_is_alive(pid) for pid in pids), 30, "the roles have gone")
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def roles(self):
+        """{role: [pid]} of the processes that live now."""
+        found = {}
+        for pid in _children(self.process.pid):
+            try:
+                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            except OSError:
+                continue
+            role = name.partition(": ")[2]
+            if role:
+                found.setdefault(role, []).append(pid)
+        return found
+
+    def kill_role(self, role):
+        """SIGKILL of one process of a role; waits until another has taken its place."""
+        before = self.roles()[role]
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: set(self.roles().get(role, [])) - set(before), 20,
+              f"another {role}\n{self.told()}")
+
+    def queue(self):
+        done = self.command("--json", "queue", "list")
+        return [json.loads(line) for line in done.stdout.splitlines() if line]
+
+    def why(self, what):
+        return self.command("why", what, check=False).stdout
+
+    def retry(self, what="all"):
+        return self.command("queue", "retry", what)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def wait_log(self, pattern, n=1, seconds=30):
+        """Lines of the log that match, when there are n of them."""
+        def lines():
+            found = [line for line in self.log().splitlines() if re.search(pattern, line)]
+            return found if len(found) >= n else None
+        return until(lines, seconds, f"the log says {pattern}\n{self.told()}")
+
+    def told(self):
+        """Everything it said, for a failed test."""
+        return self.place.output("zegel-out") + self.log()[-20000:]
+
+    def sanitizer_reports(self):
+        return "\n".join(p.read_text(errors="replace")
+                         for p in sorted(REPORTS.glob(self.reports.name + "*")))
+
+    def _environment(self):
+        options = f"log_path={self.reports}:detect_leaks=1:handle_abort=1"
+        return {"ASAN_OPTIONS": options, "LSAN_OPTIONS": "report_objects=1",
+                "UBSAN_OPTIONS": f"log_path={self.reports}:print_stacktrace=1"}
+
+
+def _block(title, body):
+    return [title + " {"] + ["    " + line for line in body] + ["}"]
+
+
+def _value(value):
+    if isinstance(value, (list, tuple)):
+        return "{" + ", ".join(_value(one) for one in value) + "}"
+    text = str(value)
+    return text if re.fullmatch(r"[A-Za-z0-9/._-]+", text) else f'"{text}"'
+
+
+def _children(parent):
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == parent:
+                yield int(entry.name)
+
+
+def _is_alive(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
