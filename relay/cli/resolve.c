@@ -1,0 +1,65 @@
+#include "relay/cli/resolve.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sysexits.h>
+
+#include "relay/cli/cli.h"
+#include "relay/lookup/facts.h"
+#include "relay/route.h"
+
+struct resolving {
+	struct loop *loop;
+	const struct config *config;
+	struct plan *plan;
+};
+
+static void on_facts(const struct facts *facts, void *arg);
+
+int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX])
+{
+	const char *at = strrchr(argument, '@');
+	const char *name = at != NULL ? at + 1 : argument;
+
+	if (domain_canonical(name, strlen(name), domain))
+		return EX_OK;
+	return cli_fail(EX_USAGE, "'%s' is no domain name", name);
+}
+
+int resolve_plan(
+    struct loop *loop, const struct config *config, const char *domain, struct plan *plan)
+{
+	struct resolving resolving = { loop, config, plan };
+	struct resolver *resolver;
+	char error[512];
+
+	resolver = resolver_create(loop, config, error, sizeof error);
+	if (resolver == NULL)
+		return cli_fail(EX_CONFIG, "%s", error);
+	facts_gather(resolver, domain, config->delivery.port, on_facts, &resolving);
+	loop_run(loop);
+	resolver_destroy(&resolver);
+	return EX_OK;
+}
+
+static void on_facts(const struct facts *facts, void *arg)
+{
+	struct resolving *resolving = arg;
+	uint64_t shuffle = 0;
+
+	/* Without randomness the order of equal hosts is less fair, and nothing worse. */
+	if (getrandom(&shuffle, sizeof shuffle, GRND_NONBLOCK) != sizeof shuffle)
+		shuffle = 0;
+	route_find(resolving->config, facts, shuffle, resolving->plan);
+	loop_stop(resolving->loop);
+}
+
+void resolve_print_address(const union plan_address *address, char *text)
+{
+	const void *bytes = address->any.sa_family == AF_INET6
+				? (const void *)&address->ipv6.sin6_addr
+				: (const void *)&address->ipv4.sin_addr;
+
+	inet_ntop(address->any.sa_family, bytes, text, RESOLVE_ADDRESS_MAX);
+}
