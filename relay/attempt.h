@@ -1,0 +1,63 @@
+/*
+ * One attempt to deliver one job: from the facts of the DNS to QUIT, host after host, until each
+ * recipient is delivered, has failed, or waits with a reason.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "relay/base/domain.h"
+#include "relay/dialogue.h"
+#include "relay/ipc/asker.h"
+#include "relay/message.h"
+#include "relay/net/loop.h"
+#include "relay/plan.h"
+#include "relay/report.h"
+#include "relay/schedule.h"
+#include "tls/context.h"
+
+struct attempt;
+
+/* What the attempts of a process share. */
+struct attempt_house {
+	struct loop *loop;
+	const struct config *config;
+	struct tls_context *tls;
+	struct asker *lookup; /* ASKER_PLAIN */
+	const struct patience *patience;
+};
+
+struct attempt_job {
+	const struct message *message; /* recipients: all of one domain; the caller's until done */
+	char domain[DOMAIN_MAX];       /* canonical */
+	uint32_t n_attempts;           /* made before */
+	int fd;                        /* of its segment, the caller's until done */
+};
+
+enum { ATTEMPT_EVIDENCE_MAX = 600 };
+
+struct attempt_result {
+	enum schedule_feedback feedback;
+	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
+	/* What was required, by whom, what was achieved: "TLSv1.3 TLS_AES_256_GCM_SHA384, level dane
+	 * by dane, matched dane-ee 3 1 1, mx.example". "" if there was no host to try. */
+	char evidence[ATTEMPT_EVIDENCE_MAX];
+	const struct outcome *outcomes; /* one for each recipient of the message; gone on return */
+	size_t n_outcomes;
+	struct report_delays delays;
+};
+
+/* Runs from the loop, once; the attempt is gone then. */
+typedef void attempt_done(const struct attempt_result *result, void *arg);
+
+/*
+ * plan (may be NULL: then the lookup role is asked) is used instead of the DNS, and taken over. done
+ * is never called from inside.
+ */
+struct attempt *attempt_start(const struct attempt_house *house, const struct attempt_job *job,
+    struct plan *plan, attempt_done *done, void *arg);
+
+/* done is not called. Accepts NULL. */
+void attempt_cancel(struct attempt **attempt);
