@@ -185,6 +185,33 @@ def test_the_example_configuration_is_good(house):
     assert all("does not enforce rates" in one["text"] for one in found[:-1])
 
 
+TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+
+
+def test_the_manual_names_every_key_and_its_standard():
+    manual = open(os.path.join(TREE, "contrib/man/zegel.conf.5.scd")).read()
+    source = open(os.path.join(TREE, "config/keys.c")).read()
+    keys = re.findall(r'\{ "[a-z.]*", "([a-z0-9-]+)", KEY_\w+(?:, AT\([\w.]+\)(?:, "([^"]+)")?)?', source)
+    assert len(keys) > 40
+    for name, standard in keys:
+        described = re.search(rf"\*(?:stub\* _ZONE_ \*{{ )?{name}\* = .*\n((?:\t+.*\n)*)", manual)
+        assert described, name
+        if standard:
+            assert f"Standard: *{standard}*" in manual, (name, standard)
+    sections = re.findall(r'\{ "([a-z.]+)", SECTION_', source)
+    for section in sections:
+        assert f"*{section.split('.')[-1]}" in manual, section
+
+
+def test_the_manual_names_every_command():
+    manual = open(os.path.join(TREE, "contrib/man/zegel.8.scd")).read()
+    for line in run_bare("--help", status=0).splitlines()[2:]:
+        words = re.match(r"  ([a-z]+(?: [a-z]+)?)(?: |$)", line)
+        if not words:
+            break
+        assert re.search(rf"^\*{words[1]}\*", manual, re.M), words[1]
+
+
 # ---- keys and records ----------------------------------------------------
 
 

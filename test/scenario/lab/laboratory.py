@@ -1,4 +1,5 @@
 """All parts together, as most tests want them: signed DNS, an authority, a sink, and Zegel."""
+import os
 import ssl
 
 from .certs import Authority
@@ -41,10 +42,8 @@ class Laboratory:
         key = z.home / "key.pem"
         key.write_bytes(shown.key.read_bytes())
         z.sections["tls"].update({"certificate": shown.chain, "key": key})
-        if z.user is not None and z.user != 0:
-            import os
-            if os.geteuid() == 0:
-                os.chown(key, z.user, z.user)
+        if z.user is not None and os.geteuid() == 0:
+            os.chown(key, z.user, z.user)
         key.chmod(0o600)
         z.sections["dns"]["trust-anchor"] = self.dns.trust_anchor
         z.sections["delivery"].update({"port": port, "ca-file": self.ca.certificate})

@@ -5,6 +5,7 @@ private root (test/peer/private-root), so they need root; Haraka comes from npm.
 """
 import os
 import re
+import shutil
 
 from .place import CACHE, TOP, UNPACKED, UNPRIVILEGED, listens, until
 
@@ -180,7 +181,7 @@ class Haraka(Receiver):
         modules = CACHE / "haraka/node_modules"
         config = self.place.directory("haraka/config")
         plugins = self.directory / "plugins"
-        plugins.symlink_to(TOP / "test/peer/haraka/plugins")
+        shutil.copytree(TOP / "test/peer/haraka/plugins", plugins)
         (self.directory / "node_modules").symlink_to(modules)
         self.place.directory("haraka/queue", owner=UNPRIVILEGED)
         files = {

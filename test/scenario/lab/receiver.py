@@ -4,7 +4,7 @@ import pathlib
 import signal
 import sys
 
-from .place import UNPRIVILEGED, listens, until
+from .place import listens, until
 
 
 class Sink:
@@ -14,7 +14,7 @@ class Sink:
         self.place = place
         self.port = port
         self.name = name
-        self.directory = place.directory(name, owner=UNPRIVILEGED)
+        self.directory = place.directory(name)
         self.hosts = {}
         self.process = None
 
@@ -30,7 +30,7 @@ class Sink:
         self._write()
         self.process = self.place.start(
             [sys.executable, pathlib.Path(__file__).with_name("sink.py"), self._settings()],
-            self.name, user=UNPRIVILEGED)
+            self.name)
         for host in self.hosts.values():
             until(lambda: listens(host["address"], self.port), 20,
                   f"the sink listens\n{self.place.output(self.name)}")

@@ -5,7 +5,7 @@ import pathlib
 import re
 import signal
 
-from .place import CACHE, TOP, UNPRIVILEGED, LabError, listens, run, until
+from .place import CACHE, UNPRIVILEGED, LabError, listens, run, until
 
 PORT_STARTTLS = 1587
 PORT_IMPLICIT = 1465
@@ -15,11 +15,10 @@ REPORTS = pathlib.Path(os.environ.get("ZEGEL_TEST_REPORTS", CACHE / "reports"))
 
 
 def binary():
-    given = os.environ.get("ZEGEL_BINARY")
-    for path in [given] if given else [CACHE / "build/zegel", CACHE / "build/relay/zegel"]:
-        if pathlib.Path(path).exists():
-            return path
-    raise LabError("no binary: set ZEGEL_BINARY, or build with test/run")
+    path = os.environ.get("ZEGEL_BINARY", "")
+    if not os.access(path, os.X_OK):
+        raise LabError("no binary: test/run builds one and names it in ZEGEL_BINARY")
+    return path
 
 
 class Zegel:
