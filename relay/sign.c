@@ -12,7 +12,8 @@
 
 enum {
 	SIGNATURES_MAX = 8,
-	SIGNATURE_FIELD_MAX = 4096, /* of one key: names of the fields, and 4096 bits in base64 */
+	SIGNATURE_FIELD_MAX =
+	    128 * 1024, /* of one key: the names of all fields of a large header */
 };
 
 struct known_key {
@@ -197,6 +198,22 @@ static bool prepare(struct sealing *s, const uint8_t *body_hash, struct slice he
 	return true;
 }
 
+/* The first selector's field on top, in the order the operator wrote them. */
+static bool put_fields(struct sealing *s, const ipc_signing_list *signatures, struct buffer *fields)
+{
+	for (size_t i = 0; i < s->n_fields; i++) {
+		struct slice raw = signatures->items[i].bytes;
+		char *field;
+
+		if (raw.n == 0 || raw.n > DKIM_SIGNATURE_MAX)
+			return false;
+		field = dkim_sign_finish(s->fields[i], (const uint8_t *)raw.bytes, raw.n);
+		buffer_add_text(fields, field);
+		free(field);
+	}
+	return !fields->overflowed;
+}
+
 static void on_answer(void *arg, const struct ipc_message *answer)
 {
 	struct sealing *s = arg;
@@ -212,16 +229,9 @@ static void on_answer(void *arg, const struct ipc_message *answer)
 	} else if (!answer->sign_say.ok || answer->sign_say.signatures.n != s->n_fields) {
 		refuse_no_key(s, answer->sign_say.problem);
 		outcome = s->refusal;
-	} else {
-		/* The first selector's field on top, in the order the operator wrote them. */
-		for (size_t i = 0; i < s->n_fields; i++) {
-			struct slice raw = answer->sign_say.signatures.items[i].bytes;
-			char *field =
-			    dkim_sign_finish(s->fields[i], (const uint8_t *)raw.bytes, raw.n);
-
-			buffer_add_text(&fields, field);
-			free(field);
-		}
+	} else if (!put_fields(s, &answer->sign_say.signatures, &fields)) {
+		refuse_no_key(s, "a signature of the keeper cannot be put into a field");
+		outcome = s->refusal;
 	}
 	s->done(s->arg, &outcome, outcome_is_ok(&outcome) ? buffer_text(&fields) : NULL);
 	buffer_finish(&fields);

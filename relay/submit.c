@@ -20,7 +20,7 @@ enum {
 	RATE_CHECK_S = 60,        /* the least rate is measured over this */
 	STRESS_TIMEOUT_S = 10,    /* instead of the command timeout when the house is nearly full */
 	HANDSHAKE_TIMEOUT_S = 30, /* for a client's handshake */
-	LINGER_MS = 5000,
+	LINGER_MS = 2000,
 	CLIENT_MAX = 64,
 	MECHANISM_MAX = 32,
 };
@@ -58,6 +58,9 @@ static void on_delay(void *arg);
 static void on_auth(void *arg, const struct ipc_message *answer);
 static void on_content_ready(void *arg);
 static void on_accepted(void *arg, const struct outcome *outcome);
+static void on_gone(void *arg);
+static void on_turn(void *arg);
+static void tell_if_empty(struct submit_house *house);
 static void part(struct submit *s);
 static void destroy(struct submit *s);
 
@@ -73,6 +76,7 @@ void submit_house_init(struct submit_house *house)
 {
 	TAILQ_INIT(&house->sessions);
 	house->visitors = visitors_create();
+	house->turn = timer_create_in(house->loop, on_turn, house);
 	outcome_say(&house->storage, 451, "4.3.0", "queue-unavailable",
 	    "The queue is not ready; try again soon");
 }
@@ -82,9 +86,16 @@ void submit_house_finish(struct submit_house *house)
 	struct submit *s;
 
 	house->emptied = NULL;
+	timer_destroy(&house->turn);
 	while ((s = TAILQ_FIRST(&house->sessions)) != NULL)
 		destroy(s);
 	visitors_destroy(&house->visitors);
+}
+
+/* "emptied" comes from the loop, for a house that was empty already too. */
+static void on_turn(void *arg)
+{
+	tell_if_empty(arg);
 }
 
 static bool is_stressed(const struct submit_house *house)
@@ -540,9 +551,27 @@ static void on_ended(struct stream *stream, enum stream_end end, void *arg)
 static void part(struct submit *s)
 {
 	log_info("disconnect from unknown[%s]", s->client);
-	if (s->stream != NULL)
-		stream_close(&s->stream, LINGER_MS, NULL, NULL);
+	if (s->stream != NULL) {
+		s->house->n_lingering++;
+		stream_close(&s->stream, LINGER_MS, on_gone, s->house);
+	}
 	destroy(s);
+}
+
+/* The client has our last word, or took too long for it. */
+static void on_gone(void *arg)
+{
+	struct submit_house *house = arg;
+
+	house->n_lingering--;
+	tell_if_empty(house);
+}
+
+static void tell_if_empty(struct submit_house *house)
+{
+	if (house->is_draining && house->n_sessions == 0 && house->n_lingering == 0 &&
+	    house->emptied != NULL)
+		house->emptied(house->emptied_arg);
 }
 
 static void destroy(struct submit *s)
@@ -561,8 +590,7 @@ static void destroy(struct submit *s)
 	TAILQ_REMOVE(&house->sessions, s, link);
 	house->n_sessions--;
 	free(s);
-	if (house->is_draining && house->n_sessions == 0 && house->emptied != NULL)
-		house->emptied(house->emptied_arg);
+	tell_if_empty(house);
 }
 
 void submit_drain(struct submit_house *house, loop_call *emptied, void *arg)
@@ -572,10 +600,6 @@ void submit_drain(struct submit_house *house, loop_call *emptied, void *arg)
 	house->is_draining = true;
 	house->emptied = emptied;
 	house->emptied_arg = arg;
-	if (house->n_sessions == 0) {
-		emptied(arg);
-		return;
-	}
 	for (s = TAILQ_FIRST(&house->sessions); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, link);
 		if (is_to_be_dismissed(s))

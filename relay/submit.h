@@ -34,6 +34,8 @@ struct submit_house {
 
 	TAILQ_HEAD(submit_list, submit) sessions;
 	size_t n_sessions;
+	size_t n_lingering; /* ended, their last replies under way */
+	struct timer *turn;
 	bool is_draining;
 	loop_call *emptied; /* after the last session of a draining house; NULL for none */
 	void *emptied_arg;

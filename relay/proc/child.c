@@ -52,10 +52,10 @@ int child_run(const struct child_start *start)
 	} else if (privilege_drop(start->config->user, error, sizeof error) != 0) {
 		log_error("%s", error);
 		status = EX_NOPERM;
+	} else if (child.calls->begin != NULL && !child.calls->begin(child.self)) {
+		status = EX_UNAVAILABLE;
 	} else {
 		say_ready(&child);
-		if (child.calls->begin != NULL)
-			child.calls->begin(child.self);
 		loop_run(child.house.loop);
 	}
 	if (child.self != NULL)
@@ -107,14 +107,15 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 	}
 }
 
-/* Without a parent there is nobody to replace who dies: all end, and start together again. */
+/*
+ * Without a parent there is nobody to replace who dies: all end, and start together again. At once,
+ * as in a power cut: what must last is on disk.
+ */
 static void on_orphaned(void *arg, struct channel *channel)
 {
-	struct child *child = arg;
-
-	(void)channel;
+	(void)arg, (void)channel;
 	log_warning("the parent process is gone: this one ends");
-	loop_stop(child->house.loop);
+	_exit(EX_UNAVAILABLE);
 }
 
 static void on_leave(void *arg)

@@ -68,7 +68,7 @@ static void *intake_create(struct house *house)
 	return intake;
 }
 
-static void intake_begin(void *self)
+static bool intake_begin(void *self)
 {
 	struct intake *intake = self;
 	size_t n = intake->house->n_listens;
@@ -83,6 +83,7 @@ static void intake_begin(void *self)
 		    intake->house->loop, intake->house->listens[i].fd, on_connection, door);
 		listener_stop(door->listener);
 	}
+	return true;
 }
 
 /* Clients wait in the kernel until the roles that a session needs have all come once. */

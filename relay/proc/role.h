@@ -74,8 +74,9 @@ struct role_calls {
 	 * cannot do its work. */
 	void *(*create)(struct house *house);
 
-	/* Root is dropped and the loop runs from here on. May be NULL. */
-	void (*begin)(void *self);
+	/* Root is dropped, the loop is about to run. False, with the reason logged, if it cannot do its
+	 * work after all. May be NULL. */
+	bool (*begin)(void *self);
 
 	/* A channel to another role, to be taken over. */
 	void (*meet)(void *self, enum role role, struct channel *channel);

@@ -1,0 +1,18 @@
+/* Asks the running relay over its control socket, for the commands that need it. */
+#pragma once
+
+#include "relay/cli/cli.h"
+
+/* One line of the answer; what it says of the end is not among them. */
+typedef void cli_answer(void *arg, json_t *line);
+
+/*
+ * Sends the request (taken over) and gives each line to answer. Returns EX_OK and, in *end (to be
+ * json_decref()ed), the last line; or an exit status after telling what is wrong: 69 it does not
+ * run, 77 no permission, 65 it refused the request, 74 it broke off.
+ */
+int cli_ask(struct cli *cli, json_t *request, cli_answer *answer, void *arg, json_t **end);
+
+/* Numbers and texts of an answer; 0 and "" if they are not there. */
+json_int_t cli_number(const json_t *line, const char *key);
+const char *cli_text(const json_t *line, const char *key);

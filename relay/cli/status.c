@@ -1,0 +1,76 @@
+/*
+ * zegel status: is it well? Exit 1 if not.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "relay/base/clock.h"
+#include "relay/cli/ask.h"
+
+static void ignore_line(void *arg, json_t *line)
+{
+	(void)arg, (void)line;
+}
+
+static void print_processes(const json_t *end)
+{
+	json_t *process;
+	size_t i;
+
+	json_array_foreach(json_object_get(end, "processes"), i, process)
+	{
+		bool runs = json_is_true(json_object_get(process, "running"));
+		char started[CLOCK_DATE_MAX];
+
+		clock_print_iso(cli_number(process, "started"), started);
+		printf("  %-9s %7" JSON_INTEGER_FORMAT
+		       "  %s since %s, replaced %" JSON_INTEGER_FORMAT " times\n",
+		    cli_text(process, "role"), cli_number(process, "pid"),
+		    runs ? "runs" : "does NOT run", started, cli_number(process, "restarts"));
+	}
+}
+
+static bool all_are_running(const json_t *end)
+{
+	json_t *process;
+	size_t i;
+
+	json_array_foreach(json_object_get(end, "processes"), i, process)
+	{
+		if (!json_is_true(json_object_get(process, "running")))
+			return false;
+	}
+	return true;
+}
+
+int cli_status(struct cli *cli)
+{
+	json_t *end;
+	int status = cli_ask(cli, json_pack("{s:s}", "command", "status"), ignore_line, NULL, &end);
+	bool is_well;
+
+	if (status != EX_OK)
+		return status;
+	is_well = all_are_running(end) && strcmp(cli_text(end, "storage"), "ok") == 0;
+	if (cli->json) {
+		json_object_del(end, "end");
+		cli_print_json(end);
+		return is_well ? EX_OK : CLI_PROBLEMS;
+	}
+	printf("zegel %s\n", cli_text(end, "version"));
+	printf("messages   %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+	       " recipients wait, %" JSON_INTEGER_FORMAT " bytes in %" JSON_INTEGER_FORMAT
+	       " segments\n",
+	    cli_number(end, "messages"), cli_number(end, "recipients_waiting"),
+	    cli_number(end, "bytes"), cli_number(end, "segments"));
+	printf("deliveries %" JSON_INTEGER_FORMAT " under way, %" JSON_INTEGER_FORMAT
+	       " sites do not answer\n",
+	    cli_number(end, "deliveries"), cli_number(end, "sites_down"));
+	printf("storage    %s, %" JSON_INTEGER_FORMAT " MB free\n", cli_text(end, "storage"),
+	    cli_number(end, "free_bytes") >> 20);
+	printf("processes\n");
+	print_processes(end);
+	json_decref(end);
+	return is_well ? EX_OK : CLI_PROBLEMS;
+}

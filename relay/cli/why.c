@@ -1,0 +1,67 @@
+/*
+ * zegel why: what became of a message, or of the last messages of an address, in one line each.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/queue_id.h"
+#include "relay/cli/ask.h"
+
+struct answers {
+	bool json;
+	size_t n;
+};
+
+static void print_why(void *arg, json_t *line);
+
+int cli_why(struct cli *cli)
+{
+	struct answers answers = { .json = cli->json };
+	const char *about = cli->argv[0];
+	json_t *request = json_pack("{s:s, s:b}", "command", "list", "settled", 1), *end;
+	char id[QUEUE_ID_MAX] = "";
+	int status;
+
+	if (strchr(about, '@') != NULL) {
+		json_object_set_new(request, "address", json_string(about));
+	} else {
+		for (size_t i = 0; i < QUEUE_ID_LENGTH && about[i] != '\0'; i++)
+			id[i] = (char)toupper((unsigned char)about[i]);
+		json_object_set_new(request, "id", json_string(id));
+	}
+	status = cli_ask(cli, request, print_why, &answers, &end);
+	json_decref(end);
+	if (status == EX_OK && answers.n == 0)
+		return cli_fail(CLI_PROBLEMS,
+		    "nothing is known of %s: what was delivered is remembered for a day", about);
+	return status;
+}
+
+static void print_why(void *arg, json_t *line)
+{
+	struct answers *answers = arg;
+	const char *state = cli_text(line, "state"), *evidence = cli_text(line, "evidence");
+	bool waits = strcmp(state, "waiting") == 0;
+	char when[CLOCK_DATE_MAX];
+
+	answers->n++;
+	if (answers->json) {
+		cli_print_json(json_incref(line));
+		return;
+	}
+	clock_print_iso(waits ? cli_number(line, "next_try") : cli_number(line, "tried"), when);
+	printf("%s to <%s>: %s", cli_text(line, "id"), cli_text(line, "recipient"), state);
+	if (waits)
+		printf(", next try %s", when);
+	else if (cli_number(line, "tried") > 0)
+		printf(" %s", when);
+	if (cli_text(line, "host")[0] != '\0')
+		printf(", host %s", cli_text(line, "host"));
+	printf(
+	    ": %s", cli_text(line, "reply")[0] != '\0' ? cli_text(line, "reply") : "not tried yet");
+	printf(
+	    "%s%s%s\n", evidence[0] != '\0' ? " (" : "", evidence, evidence[0] != '\0' ? ")" : "");
+}

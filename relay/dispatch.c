@@ -1,0 +1,609 @@
+#include "relay/dispatch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/domain.h"
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/message_wire.h"
+#include "relay/outcome.h"
+#include "relay/report.h"
+
+enum {
+	KEY_MAX = QUEUE_ID_MAX + DOMAIN_MAX,
+	POST_AGAIN_MS = 10000,     /* when a notification could not be made */
+	HELD_LONGEST_MS = 600000,  /* a result of before, whose job nobody hands out again */
+	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
+	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
+};
+
+struct worker {
+	TAILQ_ENTRY(worker) link;
+	struct dispatch *dispatch;
+	struct channel *channel;
+	size_t n_jobs;
+	bool has_told; /* what it holds */
+};
+
+struct job {
+	UT_hash_handle hh;
+	char key[KEY_MAX]; /* "ID DOMAIN" */
+	struct dispatch *dispatch;
+	struct worker *worker; /* NULL: with nobody */
+	bool is_started;       /* by the schedule: job is filled */
+	struct spool_job job;
+
+	/* what came of it */
+	bool has_result;
+	enum schedule_feedback feedback;
+	struct recipient_result *results;
+	size_t n_results;
+	char *host, *evidence;
+	struct outcome why; /* for the schedule: of the last recipient that waits */
+	struct bounce_post *post;
+	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
+};
+
+struct dispatch {
+	struct loop *loop;
+	const struct config *config;
+	struct spool *spool;
+	struct post_office *office;
+	struct schedule *schedule;
+	struct schedule_settings settings;
+	TAILQ_HEAD(, worker) workers;
+	struct job *jobs;
+	bool is_started, is_stopped;
+	loop_call *alone;
+	void *alone_arg;
+};
+
+static void start_if_told(struct dispatch *d);
+static void on_message(void *arg, struct channel *channel, struct ipc_message *m);
+static void on_closed(void *arg, struct channel *channel);
+static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down);
+static void hand_out(struct job *job);
+static void settle(struct job *job);
+static void on_posted(void *arg, const struct outcome *why, const struct message *bounce);
+static void on_settled(void *arg, const struct outcome *outcome);
+static void on_timer(void *arg);
+
+struct dispatch *dispatch_create(
+    struct loop *loop, const struct config *config, struct spool *spool, struct post_office *office)
+{
+	struct dispatch *d = mem_create(sizeof *d);
+
+	d->loop = loop;
+	d->config = config;
+	d->spool = spool;
+	d->office = office;
+	TAILQ_INIT(&d->workers);
+	return d;
+}
+
+static void job_destroy(struct job *job)
+{
+	HASH_DEL(job->dispatch->jobs, job);
+	if (job->is_started)
+		spool_job_finish(&job->job);
+	bounce_post_cancel(&job->post);
+	timer_destroy(&job->timer);
+	free(job->results);
+	free(job->host);
+	free(job->evidence);
+	free(job);
+}
+
+void dispatch_destroy(struct dispatch **dispatch)
+{
+	struct dispatch *d = *dispatch;
+	struct job *job, *next;
+	struct worker *worker;
+
+	if (d == NULL)
+		return;
+	*dispatch = NULL;
+	HASH_ITER (hh, d->jobs, job, next)
+		job_destroy(job);
+	while ((worker = TAILQ_FIRST(&d->workers)) != NULL) {
+		TAILQ_REMOVE(&d->workers, worker, link);
+		channel_destroy(&worker->channel);
+		free(worker);
+	}
+	schedule_destroy(&d->schedule);
+	free(d);
+}
+
+/* ---- deliveries come ---- */
+
+void dispatch_meet(struct dispatch *d, struct channel *delivery)
+{
+	struct worker *worker = mem_create(sizeof *worker);
+
+	worker->dispatch = d;
+	worker->channel = delivery;
+	channel_set_owner(delivery, on_message, on_closed, worker);
+	TAILQ_INSERT_TAIL(&d->workers, worker, link);
+}
+
+void dispatch_start(struct dispatch *d)
+{
+	d->is_started = true;
+	start_if_told(d);
+}
+
+void dispatch_stop(struct dispatch *d)
+{
+	d->is_stopped = true;
+	if (d->schedule != NULL)
+		schedule_stop(d->schedule);
+}
+
+bool dispatch_has_deliveries(const struct dispatch *d)
+{
+	return !TAILQ_EMPTY(&d->workers);
+}
+
+struct schedule *dispatch_schedule(struct dispatch *d)
+{
+	return d->schedule;
+}
+
+void dispatch_on_alone(struct dispatch *d, loop_call *call, void *arg)
+{
+	d->alone = call;
+	d->alone_arg = arg;
+}
+
+/* Nothing goes out before all that is out already is known. */
+static void start_if_told(struct dispatch *d)
+{
+	const struct config_delivery *delivery = &d->config->delivery;
+	const struct config_retry *retry = &d->config->retry;
+	struct worker *worker;
+	size_t n = 0;
+
+	if (!d->is_started || d->is_stopped || d->schedule != NULL)
+		return;
+	TAILQ_FOREACH (worker, &d->workers, link) {
+		if (!worker->has_told)
+			return;
+		n++;
+	}
+	n = n > 0 ? n : 1;
+	d->settings = (struct schedule_settings){ .first_s = retry->first,
+		.longest_s = retry->longest,
+		.connections = (uint32_t)(delivery->connections * n),
+		.connections_per_domain = delivery->connections_per_domain,
+		.window = (uint32_t)(delivery->connections * n * WINDOW_PER_CONNECTION) };
+	d->schedule = schedule_create(d->loop, d->spool, &d->settings, on_start, d);
+	schedule_poke(d->schedule, clock_wall_s());
+}
+
+/* ---- jobs go out ---- */
+
+static void make_key(char key[KEY_MAX], const char *id, const char *domain)
+{
+	snprintf(key, KEY_MAX, "%s %s", id, domain);
+}
+
+static struct job *find_job(struct dispatch *d, const char *id, const char *domain)
+{
+	char key[KEY_MAX];
+	struct job *job;
+
+	make_key(key, id, domain);
+	HASH_FIND_STR(d->jobs, key, job);
+	return job;
+}
+
+static struct job *add_job(struct dispatch *d, const char *id, const char *domain)
+{
+	struct job *job = mem_create(sizeof *job);
+
+	job->dispatch = d;
+	make_key(job->key, id, domain);
+	job->timer = timer_create_in(d->loop, on_timer, job);
+	HASH_ADD_STR(d->jobs, key, job);
+	return job;
+}
+
+static const char *address_of(const struct job *job, uint32_t place)
+{
+	for (size_t i = 0; i < job->job.message.n_recipients; i++) {
+		if (job->job.places[i] == place)
+			return job->job.message.recipients[i];
+	}
+	return NULL;
+}
+
+/* For what is decided here and not by a delivery. */
+static void report(const struct job *job, const char *recipient, enum report_status status,
+    const struct outcome *outcome)
+{
+	const struct message *m = &job->job.message;
+	struct report line = { .id = m->id,
+		.recipient = recipient != NULL ? recipient : "",
+		.relay = "",
+		.status = status,
+		.outcome = outcome };
+
+	line.delays.before_ms = (clock_wall_s() - m->arrived_s) * 1000;
+	report_log(&line);
+}
+
+/* A site that is down: all recipients share the outcome, as if they had been tried. */
+static void share_failure(struct job *job, const struct outcome *site_down)
+{
+	job->has_result = true;
+	job->feedback = SCHEDULE_NOT_TRIED;
+	job->host = mem_copy_text("");
+	job->evidence = mem_copy_text("not tried: the site does not answer at present");
+	job->n_results = job->job.message.n_recipients;
+	job->results = mem_create(job->n_results * sizeof *job->results);
+	for (size_t i = 0; i < job->n_results; i++) {
+		job->results[i] =
+		    (struct recipient_result){ job->job.places[i], RECIPIENT_WAITING, *site_down };
+		report(job, job->job.message.recipients[i], REPORT_DEFERRED, site_down);
+	}
+	settle(job);
+}
+
+static void on_start(void *arg, struct spool_job *spool_job, const struct outcome *site_down)
+{
+	struct dispatch *d = arg;
+	struct job *job = find_job(d, spool_job->message.id, spool_job->domain);
+
+	if (job == NULL)
+		job = add_job(d, spool_job->message.id, spool_job->domain);
+	assert(!job->is_started);
+	job->is_started = true;
+	job->job = *spool_job;
+	if (job->has_result)
+		settle(job); /* a delivery brought it before we knew the job */
+	else if (job->worker != NULL)
+		return; /* a delivery that outlived the last queue is at it */
+	else if (site_down != NULL)
+		share_failure(job, site_down);
+	else
+		hand_out(job);
+}
+
+static struct worker *least_busy(struct dispatch *d)
+{
+	struct worker *best = TAILQ_FIRST(&d->workers), *worker;
+
+	TAILQ_FOREACH (worker, &d->workers, link) {
+		if (worker->n_jobs < best->n_jobs)
+			best = worker;
+	}
+	return best;
+}
+
+static void release(struct job *job)
+{
+	if (job->worker != NULL)
+		job->worker->n_jobs--;
+	job->worker = NULL;
+}
+
+static void acknowledge(struct worker *worker, const char *id, const char *domain)
+{
+	const struct ipc_message m = {
+		.type = IPC_RESULT_KEPT, .fd = -1, .result_kept = { id, domain }
+	};
+
+	channel_send(worker->channel, &m);
+}
+
+static void give_back(struct job *job, int64_t wait_s)
+{
+	struct dispatch *d = job->dispatch;
+	char domain[DOMAIN_MAX];
+
+	spool_give_back(d->spool, job->job.message.id, job->job.domain, clock_wall_s() + wait_s);
+	snprintf(domain, sizeof domain, "%s", job->job.domain);
+	if (job->worker != NULL)
+		acknowledge(job->worker, job->job.message.id, domain);
+	release(job);
+	job_destroy(job);
+	schedule_done(d->schedule, domain, SCHEDULE_NOT_TRIED, NULL);
+	schedule_poke(d->schedule, clock_wall_s() + wait_s);
+}
+
+/* schedule_done() must not follow from inside the schedule's call: the timer comes back to it. */
+static void give_back_soon(struct job *job)
+{
+	timer_set(job->timer, 0);
+}
+
+static void hand_out(struct job *job)
+{
+	struct dispatch *d = job->dispatch;
+	struct worker *worker = least_busy(d);
+	struct ipc_message m = { .type = IPC_DELIVER, .fd = -1 };
+	struct buffer mail;
+
+	if (worker == NULL || d->is_stopped) {
+		give_back_soon(job);
+		return;
+	}
+	m.fd = spool_open_segment(d->spool, job->job.message.segment);
+	if (m.fd < 0) {
+		if (errno != ENOENT)
+			log_error("%s: its segment cannot be opened: %s [disk-error]",
+			    job->job.message.id, strerror(errno));
+		give_back_soon(job);
+		return;
+	}
+	buffer_init(&mail, MESSAGE_WIRE_MAX);
+	message_encode_job(&job->job.message, job->job.places, &mail);
+	m.deliver.id = job->job.message.id;
+	m.deliver.domain = job->job.domain;
+	m.deliver.mail = (struct slice){ mail.bytes, mail.n };
+	m.deliver.n_attempts = job->job.n_attempts;
+	log_info("%s: from=<%s>, size=%llu, nrcpt=%zu (queue active)", job->job.message.id,
+	    job->job.message.sender,
+	    (unsigned long long)(job->job.message.header.length + job->job.message.body.length),
+	    job->job.message.n_recipients);
+	channel_send(worker->channel, &m);
+	buffer_finish(&mail);
+	close(m.fd);
+	job->worker = worker;
+	worker->n_jobs++;
+}
+
+/* ---- results come back ---- */
+
+static void keep_result(struct job *job, const struct ipc_message *m)
+{
+	const ipc_result_list *results = &m->result_say.results;
+
+	job->has_result = true;
+	job->feedback = (enum schedule_feedback)m->result_say.feedback;
+	job->host = mem_copy_text(m->result_say.host);
+	job->evidence = mem_copy_text(m->result_say.evidence);
+	job->n_results = results->n;
+	job->results = mem_create(results->n * sizeof *job->results);
+	for (size_t i = 0; i < results->n; i++)
+		job->results[i] = (struct recipient_result){ results->items[i].recipient,
+			(enum recipient_state)results->items[i].state, results->items[i].outcome };
+}
+
+static void on_result(struct worker *worker, const struct ipc_message *m)
+{
+	struct dispatch *d = worker->dispatch;
+	struct job *job = find_job(d, m->result_say.id, m->result_say.domain);
+
+	if (job == NULL) {
+		/* Already settled, by the queue before us or by us: its word came twice. */
+		acknowledge(worker, m->result_say.id, m->result_say.domain);
+		return;
+	}
+	if (job->has_result)
+		return;
+	keep_result(job, m);
+	if (job->is_started)
+		settle(job);
+	else
+		timer_set(job->timer, HELD_LONGEST_MS);
+}
+
+static void on_held(struct worker *worker, const ipc_held_list *held)
+{
+	struct dispatch *d = worker->dispatch;
+
+	for (size_t i = 0; i < held->n; i++) {
+		struct job *job = find_job(d, held->items[i].id, held->items[i].domain);
+
+		if (job != NULL)
+			continue;
+		job = add_job(d, held->items[i].id, held->items[i].domain);
+		job->worker = worker;
+		worker->n_jobs++;
+	}
+	worker->has_told = true;
+	start_if_told(d);
+}
+
+static void on_message(void *arg, struct channel *channel, struct ipc_message *m)
+{
+	struct worker *worker = arg;
+
+	(void)channel;
+	if (m->type == IPC_HELD)
+		on_held(worker, &m->held_jobs.jobs);
+	else if (m->type == IPC_RESULT && m->result_say.feedback <= SCHEDULE_NOT_TRIED)
+		on_result(worker, m);
+}
+
+/* What it was at is given to another; what it had finished is settled all the same. */
+static void on_closed(void *arg, struct channel *channel)
+{
+	struct worker *worker = arg;
+	struct dispatch *d = worker->dispatch;
+	struct job *job, *next;
+
+	(void)channel;
+	HASH_ITER (hh, d->jobs, job, next) {
+		if (job->worker != worker)
+			continue;
+		job->worker = NULL;
+		if (job->has_result)
+			continue;
+		if (job->is_started)
+			give_back(job, d->is_stopped ? 0 : GIVE_BACK_WAIT_S);
+		else
+			job_destroy(job);
+	}
+	TAILQ_REMOVE(&d->workers, worker, link);
+	channel_destroy(&worker->channel);
+	free(worker);
+	start_if_told(d);
+	if (TAILQ_EMPTY(&d->workers) && d->alone != NULL)
+		d->alone(d->alone_arg);
+}
+
+/* ---- results go to disk ---- */
+
+/* What the last attempt deferred has failed; the outcome stays that of the attempt. */
+static void expire(struct job *job)
+{
+	if (job->feedback == SCHEDULE_NOT_TRIED && job->n_results == 0)
+		return;
+	if (!schedule_is_last_try(clock_wall_s(), job->job.message.expires_s))
+		return;
+	for (size_t i = 0; i < job->n_results; i++) {
+		if (job->results[i].state != RECIPIENT_WAITING)
+			continue;
+		job->results[i].state = RECIPIENT_FAILED;
+		report(job, address_of(job, job->results[i].recipient), REPORT_EXPIRED,
+		    &job->results[i].outcome);
+	}
+}
+
+static size_t list_failed(const struct job *job, struct bounce_recipient *failed)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->n_results; i++) {
+		const char *address = address_of(job, job->results[i].recipient);
+
+		if (job->results[i].state == RECIPIENT_FAILED && address != NULL)
+			failed[n++] = (struct bounce_recipient){ address, job->results[i].outcome };
+	}
+	return n;
+}
+
+static void store(struct job *job, const struct message *bounce)
+{
+	struct dispatch *d = job->dispatch;
+	const struct message *m = &job->job.message;
+	int64_t next_s = schedule_next_try(
+	    &d->settings, job->job.n_attempts + 1, m->id, clock_wall_s(), m->expires_s);
+	const struct spool_settlement settlement = { .id = m->id,
+		.results = job->results,
+		.n_results = job->n_results,
+		.next_try_s = next_s,
+		.host = job->host,
+		.evidence = job->evidence,
+		.bounce = bounce };
+
+	for (size_t i = 0; i < job->n_results; i++) {
+		if (job->results[i].state == RECIPIENT_WAITING)
+			job->why = job->results[i].outcome;
+	}
+	spool_settle(d->spool, &settlement, on_settled, job);
+}
+
+static bool is_corrupt(const struct job *job)
+{
+	for (size_t i = 0; i < job->n_results; i++) {
+		if (outcome_is_corrupt(&job->results[i].outcome))
+			return true;
+	}
+	return false;
+}
+
+/* Neither sent nor bounced: only the administrator can tell what it was. */
+static void set_aside(struct job *job)
+{
+	spool_set_aside(job->dispatch->spool, job->job.message.id, job->results[0].outcome.text);
+	job->n_results = 0;
+	give_back_soon(job);
+}
+
+static void settle(struct job *job)
+{
+	struct bounce_recipient *failed;
+	size_t n_failed;
+
+	if (job->n_results == 0) {
+		give_back_soon(job); /* the delivery could not even begin */
+		return;
+	}
+	if (is_corrupt(job)) {
+		set_aside(job);
+		return;
+	}
+	expire(job);
+	failed = mem_create(job->n_results * sizeof *failed);
+	n_failed = list_failed(job, failed);
+	if (n_failed > 0 && bounce_is_due(&job->job.message))
+		job->post = bounce_post_start(
+		    job->dispatch->office, &job->job.message, failed, n_failed, on_posted, job);
+	else
+		store(job, NULL);
+	free(failed);
+}
+
+static void on_posted(void *arg, const struct outcome *why, const struct message *bounce)
+{
+	struct job *job = arg;
+
+	job->post = NULL;
+	if (bounce != NULL) {
+		log_info(
+		    "%s: sender non-delivery notification: %s", job->job.message.id, bounce->id);
+		store(job, bounce);
+		return;
+	}
+	/* A failure nobody is told of would be a message lost: it waits for its notification. */
+	log_warning("%s: its notification cannot be made now (%s): trying again",
+	    job->job.message.id, why->text);
+	timer_set(job->timer, POST_AGAIN_MS);
+}
+
+static void on_settled(void *arg, const struct outcome *outcome)
+{
+	struct job *job = arg;
+	struct dispatch *d = job->dispatch;
+	const struct message *m = &job->job.message;
+	enum schedule_feedback feedback = job->feedback;
+	bool waits = job->why.code != 0;
+	struct outcome why = job->why;
+	char domain[DOMAIN_MAX];
+	int64_t next_s;
+
+	if (!outcome_is_ok(outcome)) {
+		log_warning(
+		    "%s: its result cannot be stored now (%s): trying again", m->id, outcome->text);
+		post_office_drop_segment(d->office);
+		timer_set(job->timer, POST_AGAIN_MS);
+		return;
+	}
+	next_s = schedule_next_try(
+	    &d->settings, job->job.n_attempts + 1, m->id, clock_wall_s(), m->expires_s);
+	snprintf(domain, sizeof domain, "%s", job->job.domain);
+	if (job->worker != NULL)
+		acknowledge(job->worker, m->id, domain);
+	release(job);
+	job_destroy(job);
+	if (feedback == SCHEDULE_SITE_DOWN && !waits)
+		feedback = SCHEDULE_SITE_ANSWERED; /* nothing to tell the others */
+	schedule_done(d->schedule, domain, feedback, feedback == SCHEDULE_SITE_DOWN ? &why : NULL);
+	if (waits)
+		schedule_poke(d->schedule, next_s);
+	/* A notification is due at once. */
+	schedule_poke(d->schedule, clock_wall_s());
+}
+
+static void on_timer(void *arg)
+{
+	struct job *job = arg;
+
+	if (!job->is_started)
+		job_destroy(job); /* the schedule never came for it: it was settled before */
+	else if (job->has_result && job->n_results > 0)
+		settle(job);
+	else
+		give_back(job, GIVE_BACK_WAIT_S);
+}
