@@ -47,8 +47,8 @@ session_proceed_data(struct smtp_server *s, const struct outcome *verdict, struc
 void
 session_refuse_early_content(struct smtp_server *s, struct evbuffer *out)
 {
-	smtp_answer_say(out, 554, "5.5.0", "Nothing may follow DATA before its reply: goodbye");
-	session_end(s);
+	session_end_saying(s, 554, "5.5.0", "content-early",
+	    "Nothing may follow DATA before its reply: goodbye", out);
 }
 
 bool
@@ -65,7 +65,7 @@ session_read_content(struct smtp_server *s, struct evbuffer *in, struct evbuffer
 
 		evbuffer_drain(in, smtp_data_decode(&s->data, piece.iov_base, n, &s->content));
 		if (smtp_data_is_endless(&s->data)) {
-			smtp_answer_write(out, &s->data.refusal);
+			session_say_no(s, &s->data.refusal, out);
 			session_end(s);
 			return true;
 		}
@@ -87,7 +87,7 @@ end_content(struct smtp_server *s, struct evbuffer *out)
 	s->aborted = true;
 	s->phase = PHASE_COMMAND;
 	session_end_transaction(s);
-	smtp_answer_write(out, &s->data.refusal);
+	session_say_no(s, &s->data.refusal, out);
 }
 
 static void

@@ -143,8 +143,8 @@ read_line(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
 		    "A line ends with CRLF and has no other CR, LF or NUL");
 		break;
 	case SMTP_LINE_ENDLESS_GIVEN_UP:
-		smtp_answer_say(out, 500, "5.5.2", "The line does not end, goodbye");
-		session_end(s);
+		session_end_saying(
+		    s, 500, "5.5.2", "line-endless", "The line does not end: goodbye", out);
 		return true;
 	}
 	s->phase = PHASE_COMMAND; /* an AUTH under way is over */
@@ -160,8 +160,8 @@ dispatch(struct smtp_server *s, bool more_follows, struct evbuffer *out)
 	struct outcome why;
 
 	if (is_listed(name, foreign)) {
-		smtp_answer_say(out, 500, "5.5.1", "This is SMTP, and not that: goodbye");
-		session_end(s);
+		session_end_saying(
+		    s, 500, "5.5.1", "command-foreign", "This is SMTP, and not that: goodbye", out);
 		return;
 	}
 	if (s->line.n > COMMAND_MAX && !slice_equals_nocase(name, "AUTH")) {
@@ -286,6 +286,8 @@ smtp_server_answer(struct smtp_server *s, const struct outcome *verdict, struct 
 	assert(s->phase == PHASE_ASKING && s->want != SMTP_WANT_AUTH && s->proceed != NULL);
 	s->phase = PHASE_COMMAND;
 	s->proceed(s, verdict, out);
+	if (verdict->code == 421)
+		session_end(s); /* RFC 5321 3.8: that is what it means */
 }
 
 void
@@ -293,7 +295,7 @@ session_refuse(
     struct smtp_server *s, uint64_t cost, const struct outcome *why, struct evbuffer *out)
 {
 	if (charge(s, cost, out))
-		smtp_answer_write(out, why);
+		session_say_no(s, why, out);
 }
 
 /* False: that was too much, the session is over. */
@@ -303,8 +305,8 @@ charge(struct smtp_server *s, uint64_t cost, struct evbuffer *out)
 	s->errors_cost += cost;
 	if (s->errors_cost <= COST_ERROR * (uint64_t)s->settings.errors)
 		return true;
-	smtp_answer_say(out, 421, "4.7.0", "Too many errors, or commands that do nothing: goodbye");
-	session_end(s);
+	session_end_saying(s, 421, "4.7.0", "errors-too-many",
+	    "Too many errors, or commands that do nothing: goodbye", out);
 	return false;
 }
 
@@ -326,6 +328,36 @@ session_end(struct smtp_server *s)
 		s->aborted = true;
 	s->phase = PHASE_OVER;
 	smtp_login_forget(&s->login);
+}
+
+void
+session_end_saying(struct smtp_server *s, int code, const char *enhanced, const char *name,
+    const char *text, struct evbuffer *out)
+{
+	struct outcome why;
+
+	outcome_say(&why, code, enhanced, name, "%s", text);
+	session_say_no(s, &why, out);
+	session_end(s);
+}
+
+void
+session_say_no(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
+{
+	s->refused = true;
+	s->refusal = *why;
+	smtp_answer_write(out, why);
+}
+
+bool
+smtp_server_refused(struct smtp_server *s, struct outcome *why)
+{
+	bool refused = s->refused;
+
+	if (refused)
+		*why = s->refusal;
+	s->refused = false;
+	return refused;
 }
 
 void

@@ -114,9 +114,17 @@ bool smtp_server_aborted(struct smtp_server *s);
 
 /*
  * The verdict for SMTP_WANT_MAIL, RCPT, DATA or ACCEPT. The reply to a yes is ours, but for ACCEPT.
- * Nothing happens if the session is over by now: the client was told something else.
+ * A verdict of 421 ends the session as well. Nothing happens if the session is over by now: the
+ * client was told something else.
  */
 void smtp_server_answer(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out);
+
+/*
+ * What the session refused by itself since the last call (the latest, if several were pipelined), for
+ * logs: bad commands, content against the rules. False if nothing. The owner's verdicts are not
+ * among them, but for the one given to smtp_server_refuse_content().
+ */
+bool smtp_server_refused(struct smtp_server *s, struct outcome *why);
 
 /*
  * The owner refuses the content before its end (the disk is full, the body is too large): the rest is

@@ -60,6 +60,8 @@ struct smtp_server {
 	struct smtp_data data;
 	struct buffer content;
 	bool aborted;
+	bool refused;
+	struct outcome refusal; /* the last, if refused */
 };
 
 /* What must be true before a verb is looked at any further, and what it is. */
@@ -110,6 +112,13 @@ void session_refuse_early_content(struct smtp_server *s, struct evbuffer *out);
 void session_ask(struct smtp_server *s, enum smtp_want want, verb_proceed *proceed);
 void session_end_transaction(struct smtp_server *s);
 void session_end(struct smtp_server *s);
+
+/* Says why, which smtp_server_refused() will tell, and ends. */
+void session_end_saying(struct smtp_server *s, int code, const char *enhanced, const char *name,
+    const char *text, struct evbuffer *out);
+
+/* Says no without ending; told as well. */
+void session_say_no(struct smtp_server *s, const struct outcome *why, struct evbuffer *out);
 
 /* Says no to a command; cost weighs against settings.errors, past which it becomes 421. */
 enum { COST_NOTHING = 0, COST_JUNK = 1, COST_ERROR = 5 };

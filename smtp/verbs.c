@@ -180,8 +180,8 @@ session_proceed_auth(struct smtp_server *s, const struct outcome *verdict, struc
 {
 	s->logged_in = outcome_is_ok(verdict);
 	if (verdict->class == OUTCOME_FAIL && ++s->n_auth_failures >= s->settings.auth_failures) {
-		smtp_answer_say(out, 421, "4.7.0", "Too many failed logins: goodbye");
-		session_end(s);
+		session_end_saying(
+		    s, 421, "4.7.0", "login-failures", "Too many failed logins: goodbye", out);
 		return;
 	}
 	smtp_answer_write(out, verdict);
@@ -218,10 +218,13 @@ session_check_mail(struct smtp_server *s, struct slice rest, struct outcome *why
 
 	s->n_envelope = 0;
 	if (!take_path(&rest, "FROM:", SMTP_PATH_REVERSE, &t->sender, why) ||
-	    !smtp_parameters_parse_mail(rest.bytes, rest.n, &t->parameters, why))
+	    !smtp_parameters_parse_mail(rest.bytes, rest.n, &t->parameters, why)) {
+		session_end_transaction(s);
 		return false;
+	}
 	if (t->parameters.size <= s->settings.message_size)
 		return true;
+	session_end_transaction(s);
 	outcome_say(why, 552, "5.3.4", "message-too-large",
 	    "The message is too large, the limit is %" PRIu64 " bytes", s->settings.message_size);
 	return false;
@@ -231,10 +234,12 @@ void
 session_proceed_mail(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	s->transaction.begun = outcome_is_ok(verdict);
-	if (s->transaction.begun)
+	if (s->transaction.begun) {
 		smtp_answer_say(out, 250, "2.1.0", "Sender ok");
-	else
-		smtp_answer_write(out, verdict);
+		return;
+	}
+	session_end_transaction(s);
+	smtp_answer_write(out, verdict);
 }
 
 bool

@@ -63,6 +63,10 @@ test_road(void **state)
 			"S: 550 5.1.2 no", "C: DATA", "S: 554 5.5.1 No valid recipients", RCPT,
 			"C: DATA", "W: data 1", "A: 452 4.3.1 full", "S: 452 4.3.1 full", "C: RSET",
 			"S: 250 2.0.0", MAIL, QUIT) },
+		{ "the owner ends the session",
+		    SCRIPT(LOGGED_IN, "C: MAIL FROM:<alice@example.org>",
+			"W: mail alice@example.org", "A: 421 4.3.2 restarting",
+			"S: 421 4.3.2 restarting", "W: close") },
 		{ "parameters reach the owner",
 		    SCRIPT(LOGGED_IN, "C: MAIL FROM:<alice@example.org> SIZE=900 BODY=8BITMIME",
 			"W: mail alice@example.org size 900 8bit", "S: 250 2.1.0", QUIT) },
@@ -567,9 +571,32 @@ pour(struct session *s, size_t n, enum smtp_want *want)
 }
 
 static void
+test_refused_mail_leaves_nothing(void **state)
+{
+	struct session s = session_begin();
+	struct outcome why;
+
+	(void)state;
+	assert_int_equal(say(&s, "EHLO x\r\nAUTH PLAIN AGEAYg==\r\n"), SMTP_WANT_AUTH);
+	smtp_server_auth_answer(s.server, SMTP_AUTH_DONE, NULL, 0, s.out);
+	assert_int_equal(say(&s, "MAIL FROM:<a@b.example> SIZE=9 X=1\r\n"), SMTP_WANT_INPUT);
+	assert_string_equal(smtp_server_sender(s.server)->text, "");
+	assert_int_equal(smtp_server_declared_size(s.server), 0);
+	assert_true(smtp_server_refused(s.server, &why));
+	assert_string_equal(why.name, "parameter-not-offered");
+	assert_int_equal(say(&s, "MAIL FROM:<a@b.example>\r\n"), SMTP_WANT_MAIL);
+	outcome_say(&why, 553, "5.7.1", "sender-not-owned", "not yours");
+	smtp_server_answer(s.server, &why, s.out);
+	assert_string_equal(smtp_server_sender(s.server)->text, "");
+	assert_false(smtp_server_refused(s.server, &why));
+	session_finish(&s);
+}
+
+static void
 test_s14_too_large(void **state)
 {
 	struct session s = session_begin();
+	struct outcome why;
 	enum smtp_want want;
 
 	(void)state;
@@ -582,6 +609,9 @@ test_s14_too_large(void **state)
 	assert_said(&s, "552 5.3.4");
 	assert_true(smtp_server_aborted(s.server));
 	assert_false(smtp_server_aborted(s.server));
+	assert_true(smtp_server_refused(s.server, &why));
+	assert_string_equal(why.name, "message-too-large");
+	assert_false(smtp_server_refused(s.server, &why));
 	assert_int_equal(say(&s, "MAIL FROM:<a@example.org>\r\n"), SMTP_WANT_MAIL);
 	session_finish(&s);
 }
@@ -711,6 +741,7 @@ main(void)
 		cmocka_unit_test(test_s2_s3_s15_sizes),
 		cmocka_unit_test(test_s3_a12_long_passwords),
 		cmocka_unit_test(test_address_is_canonical),
+		cmocka_unit_test(test_refused_mail_leaves_nothing),
 		cmocka_unit_test(test_s14_too_large),
 		cmocka_unit_test(test_o6_endless_content),
 		cmocka_unit_test(test_owner_refuses_content),
