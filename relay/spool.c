@@ -211,7 +211,7 @@ static void start(struct spool *spool)
 	    watch_create(spool->loop, spool->writer.answer_fd, WATCH_READ, on_answers, spool);
 	watch_on(spool->answers);
 	spool->housekeep = timer_create_in(spool->loop, on_housekeep, spool);
-	timer_set(spool->housekeep, HOUSEKEEP_MS);
+	on_housekeep(spool);
 }
 
 static void on_housekeep(void *arg)

@@ -8,6 +8,7 @@
 
 enum { OUT_KEY_MAX = 24 + 512 };
 
+static size_t count_below(const struct due *d, size_t at, int64_t now_s, size_t most);
 static void rise(struct due *d, size_t at);
 static void sink(struct due *d, size_t at);
 static void place(struct due *d, size_t at, struct due_domain *domain);
@@ -46,6 +47,22 @@ void due_note(struct due *d, const char *name, int64_t due_s)
 const struct due_domain *due_first(const struct due *d)
 {
 	return d->n > 0 ? d->heap[0] : NULL;
+}
+
+size_t due_count(const struct due *d, int64_t now_s, size_t most)
+{
+	return count_below(d, 0, now_s, most);
+}
+
+/* Below what is not due nothing is: the heap is walked no further than what is counted. */
+static size_t count_below(const struct due *d, size_t at, int64_t now_s, size_t most)
+{
+	size_t n = 1;
+
+	if (most == 0 || at >= d->n || d->heap[at]->due_s > now_s)
+		return 0;
+	n += count_below(d, 2 * at + 1, now_s, most - n);
+	return n + count_below(d, 2 * at + 2, now_s, most - n);
 }
 
 struct due_domain *due_take_first(struct due *d)

@@ -35,6 +35,9 @@ void due_note(struct due *d, const char *domain, int64_t due_s);
 /* The earliest; NULL if nothing waits. */
 const struct due_domain *due_first(const struct due *d);
 
+/* How many domains may have something due by now_s; counts no further than most. */
+size_t due_count(const struct due *d, int64_t now_s, size_t most);
+
 /* Takes the earliest out to look at it; it goes back by due_put_back, with due_s as found. */
 struct due_domain *due_take_first(struct due *d);
 

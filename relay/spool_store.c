@@ -75,6 +75,7 @@ static int prepare(struct store *store);
 static int load_segments(struct store *store);
 static int load_due(struct store *store);
 static void say_failed(struct store *store, const char *path, char *error, size_t room);
+static int disk_errno(struct store *store);
 static void apply(struct store *store, const struct store_change *change);
 static void forget_changes(struct store *store);
 
@@ -150,11 +151,9 @@ int store_clamp(struct store *store, int64_t now_s)
 
 void store_refuse(struct store *store, struct outcome *why)
 {
-	int code = sqlite3_errcode(store->db), error = sqlite3_system_errno(store->db);
+	int error = disk_errno(store);
 
-	if (code == SQLITE_FULL)
-		error = ENOSPC;
-	if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+	if (error != 0) {
 		segment_refuse(why, error, "writing the queue's database");
 		return;
 	}
@@ -341,6 +340,27 @@ static void say_failed(struct store *store, const char *path, char *error, size_
 	} else {
 		snprintf(error, room, "%s cannot be opened: %s", path, sqlite3_errmsg(store->db));
 	}
+}
+
+/* What the system said of the last failed write, to the log or to the file; 0 if it wasn't that. */
+static int disk_errno(struct store *store)
+{
+	int code = sqlite3_extended_errcode(store->db), error = 0;
+	sqlite3_file *log = NULL;
+
+	if (code == SQLITE_FULL)
+		return ENOSPC;
+	if ((code & 0xff) != SQLITE_IOERR)
+		return 0;
+	error = sqlite3_system_errno(store->db);
+	if (error == 0 &&
+	    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) ==
+		SQLITE_OK &&
+	    log != NULL && log->pMethods != NULL)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+	if (error == 0)
+		sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
 }
 
 static void apply(struct store *store, const struct store_change *change)

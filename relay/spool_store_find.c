@@ -12,12 +12,24 @@
 /* A job has at most the recipients of a message; many such together are left for the next time. */
 enum { FIND_RECIPIENTS_MAX = 10000, LIST_AT_ONCE = 256 };
 
+/* A domain out of the heap while we look. */
+struct seen {
+	struct due_domain *domain;
+	bool is_excepted;
+};
+
 struct search {
 	struct request_find *find;
+	struct map except;
+	struct seen *seen;
+	size_t n_seen, seen_room;
 	int64_t now_s;
+	size_t per_domain;
 	size_t n_recipients; /* of the jobs found */
 };
 
+static struct due_domain *see(struct search *search, struct due_domain *domain, bool is_excepted);
+static size_t fair_share(const struct store *store, const struct request_find *find);
 static int look_into(struct store *store, struct search *search, struct due_domain *domain);
 static bool is_full(const struct search *search);
 static int take_job(struct store *store, struct search *search, int64_t number, const char *domain);
@@ -28,44 +40,69 @@ static void read_entry(sqlite3_stmt *row, struct spool_entry *entry);
 static char *reply_text(sqlite3_stmt *row);
 static const char *state_name(int64_t state);
 
-/* Domains in the order of their oldest due job; each looked into has its moment mended. */
+/*
+ * Domains in the order of their oldest due job; each looked into has its moment mended. First each
+ * gives its fair share, then what room is left goes to those that have more.
+ */
 int store_find(struct store *store, struct spool_request *request)
 {
 	struct request_find *find = &request->find;
 	struct search search = { .find = find, .now_s = find->now_s };
-	struct due_domain **seen = NULL, *domain;
-	size_t n_seen = 0, room = 0;
-	struct map except;
+	const struct due_domain *first;
+	size_t share = fair_share(store, find);
 	int rc = 0;
 
-	map_init(&except);
+	map_init(&search.except);
 	for (size_t i = 0; i < find->n_except; i++)
-		map_put(&except, find->except[i], find);
-	find->next_due_s = INT64_MAX;
-	while (due_first(&store->due) != NULL) {
-		bool is_excepted = map_get(&except, due_first(&store->due)->name) != NULL;
-
-		if (!is_excepted &&
-		    (rc == -1 || is_full(&search) || due_first(&store->due)->due_s > find->now_s))
+		map_put(&search.except, find->except[i], find);
+	search.per_domain = share;
+	while (rc == 0 && (first = due_first(&store->due)) != NULL) {
+		if (map_get(&search.except, first->name) != NULL)
+			see(&search, due_take_first(&store->due), true);
+		else if (!is_full(&search) && first->due_s <= find->now_s)
+			rc = look_into(
+			    store, &search, see(&search, due_take_first(&store->due), false));
+		else
 			break;
-		domain = due_take_first(&store->due);
-		if (!is_excepted)
-			rc = look_into(store, &search, domain);
-		if (!is_excepted && domain->due_s < find->next_due_s)
-			find->next_due_s = domain->due_s;
-		if (n_seen == room) {
-			room = room > 0 ? 2 * room : 64;
-			seen = mem_resize(seen, room, sizeof *seen);
-		}
-		seen[n_seen++] = domain;
 	}
-	if (due_first(&store->due) != NULL && due_first(&store->due)->due_s < find->next_due_s)
-		find->next_due_s = due_first(&store->due)->due_s;
-	for (size_t i = 0; i < n_seen; i++)
-		due_put_back(&store->due, seen[i]);
-	free(seen);
-	map_finish(&except);
+	search.per_domain = find->per_domain - share;
+	for (size_t i = 0; rc == 0 && i < search.n_seen && !is_full(&search); i++) {
+		if (search.per_domain > 0 && !search.seen[i].is_excepted &&
+		    search.seen[i].domain->due_s <= find->now_s)
+			rc = look_into(store, &search, search.seen[i].domain);
+	}
+	find->next_due_s = first != NULL ? first->due_s : INT64_MAX;
+	for (size_t i = 0; i < search.n_seen; i++) {
+		struct due_domain *domain = search.seen[i].domain;
+
+		if (!search.seen[i].is_excepted && domain->due_s < find->next_due_s)
+			find->next_due_s = domain->due_s;
+		due_put_back(&store->due, domain);
+	}
+	free(search.seen);
+	map_finish(&search.except);
 	return rc;
+}
+
+static struct due_domain *see(struct search *search, struct due_domain *domain, bool is_excepted)
+{
+	if (search->n_seen == search->seen_room) {
+		search->seen_room = search->seen_room > 0 ? 2 * search->seen_room : 64;
+		search->seen = mem_resize(search->seen, search->seen_room, sizeof *search->seen);
+	}
+	search->seen[search->n_seen++] = (struct seen){ domain, is_excepted };
+	return domain;
+}
+
+/* A domain with much leaves room for the others that are due. */
+static size_t fair_share(const struct store *store, const struct request_find *find)
+{
+	size_t n_domains = due_count(&store->due, find->now_s, find->limit + find->n_except);
+	size_t share = n_domains > 0 ? find->limit / n_domains : find->limit;
+
+	if (share < 1)
+		share = 1;
+	return share < find->per_domain ? share : find->per_domain;
 }
 
 static int look_into(struct store *store, struct search *search, struct due_domain *domain)
@@ -81,8 +118,7 @@ static int look_into(struct store *store, struct search *search, struct due_doma
 
 		if (due_is_out(&store->due, number, domain->name))
 			continue;
-		if (is_full(search) ||
-		    search->find->n_jobs - n_before >= search->find->per_domain) {
+		if (is_full(search) || search->find->n_jobs - n_before >= search->per_domain) {
 			left_s = sqlite3_column_int64(rows, 1);
 			break;
 		}
