@@ -225,21 +225,6 @@ static const char *address_of(const struct job *job, uint32_t place)
 	return NULL;
 }
 
-/* For what is decided here and not by a delivery. */
-static void report(const struct job *job, const char *recipient, enum report_status status,
-    const struct outcome *outcome)
-{
-	const struct message *m = &job->job.message;
-	struct report line = { .id = m->id,
-		.recipient = recipient != NULL ? recipient : "",
-		.relay = "",
-		.status = status,
-		.outcome = outcome };
-
-	line.delays.before_ms = (clock_wall_s() - m->arrived_s) * 1000;
-	report_log(&line);
-}
-
 /* A site that is down: all recipients share the outcome, as if they had been tried. */
 static void share_failure(struct job *job, const struct outcome *site_down)
 {
@@ -252,7 +237,7 @@ static void share_failure(struct job *job, const struct outcome *site_down)
 	for (size_t i = 0; i < job->n_results; i++) {
 		job->results[i] =
 		    (struct recipient_result){ job->job.places[i], RECIPIENT_WAITING, *site_down };
-		report(job, job->job.message.recipients[i], REPORT_DEFERRED, site_down);
+		report_deferred(&job->job.message, i, site_down);
 	}
 	settle(job);
 }
@@ -457,17 +442,18 @@ static void on_closed(void *arg, struct channel *channel)
 /* What the last attempt deferred has failed; the outcome stays that of the attempt. */
 static void expire(struct job *job)
 {
-	if (job->feedback == SCHEDULE_NOT_TRIED && job->n_results == 0)
-		return;
+	bool expired = false;
+
 	if (!schedule_is_last_try(clock_wall_s(), job->job.message.expires_s))
 		return;
 	for (size_t i = 0; i < job->n_results; i++) {
 		if (job->results[i].state != RECIPIENT_WAITING)
 			continue;
 		job->results[i].state = RECIPIENT_FAILED;
-		report(job, address_of(job, job->results[i].recipient), REPORT_EXPIRED,
-		    &job->results[i].outcome);
+		expired = true;
 	}
+	if (expired)
+		report_expired(&job->job.message);
 }
 
 static size_t list_failed(const struct job *job, struct bounce_recipient *failed)

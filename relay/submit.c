@@ -471,6 +471,16 @@ static void dismiss(struct submit *s, const char *enhanced, const char *name, co
 	part(s);
 }
 
+/* What the protocol refuses without asking us: bad paths, bare line feeds, unknown verbs. */
+static void log_own_refusal(struct submit *s)
+{
+	struct outcome why;
+
+	if (smtp_server_refused(s->smtp, &why))
+		log_refusal(
+		    s, smtp_server_in_content(s->smtp) || s->accept != NULL ? "DATA" : "CMD", &why);
+}
+
 static void serve(struct submit *s)
 {
 	enum smtp_want want;
@@ -478,6 +488,7 @@ static void serve(struct submit *s)
 	do {
 		want =
 		    smtp_server_input(s->smtp, stream_input(s->stream), stream_output(s->stream));
+		log_own_refusal(s);
 		if (smtp_server_aborted(s->smtp))
 			accept_destroy(&s->accept);
 		if (want == SMTP_WANT_INPUT && is_to_be_dismissed(s)) {
@@ -606,6 +617,7 @@ void submit_drain(struct submit_house *house, loop_call *emptied, void *arg)
 			dismiss(
 			    s, "4.3.2", "restarting", "This server is restarting: connect again");
 	}
+	timer_set(house->turn, 0);
 }
 
 void submit_dismiss_all(struct submit_house *house)
