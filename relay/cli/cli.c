@@ -77,8 +77,7 @@ static int read_options(struct cli *cli, int argc, char **argv, bool *help)
 		case 'j': cli->json = true; break;
 		case 'h': *help = true; break;
 		case 'V': printf("zegel %s\n", ZEGEL_VERSION); return EX_OK;
-		case ':':
-			return cli_fail(EX_USAGE, "'%s' needs a value", argv[optind - 1]);
+		case ':': return cli_fail(EX_USAGE, "'%s' needs a value", argv[optind - 1]);
 		default:
 			return cli_fail(
 			    EX_USAGE, "unknown option '%s'; try: zegel --help", argv[optind - 1]);
@@ -186,7 +185,8 @@ static int print_command_help(const char *noun, const char *verb)
 static void print_usage(FILE *to, const struct command *c)
 {
 	fprintf(to, "Usage: zegel [-c FILE] [--json] %s%s%s%s%s\n", c->noun,
-	    c->verb[0] == '\0' ? "" : " ", c->verb, c->arguments[0] == '\0' ? "" : " ", c->arguments);
+	    c->verb[0] == '\0' ? "" : " ", c->verb, c->arguments[0] == '\0' ? "" : " ",
+	    c->arguments);
 }
 
 int cli_fail(int status, const char *format, ...)

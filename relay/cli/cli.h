@@ -15,8 +15,8 @@ enum { CLI_PROBLEMS = 1 }; /* it was checked, and there are problems */
 
 struct cli {
 	const char *config_path;
-	bool json;   /* one object a line instead of text */
-	int argc;    /* of the arguments behind the verb, within the command's bounds */
+	bool json; /* one object a line instead of text */
+	int argc;  /* of the arguments behind the verb, within the command's bounds */
 	char **argv;
 };
 
@@ -25,18 +25,20 @@ typedef int cli_command(struct cli *cli);
 /* X(noun, verb, handler, least and most arguments, arguments, help) */
 #define CLI_COMMANDS(X)                                                                            \
 	X("serve", "", cli_serve, 0, 0, "", "run the relay in the foreground")                     \
-	X("check", "", cli_check, 0, 0, "", "look for mistakes in configuration, keys, passwords") \
+	X("check", "", cli_check, 0, 0, "", "look for mistakes in all that is configured")         \
 	X("status", "", cli_status, 0, 0, "", "how the running relay is")                          \
 	X("queue", "list", cli_queue_list, 0, 1, "[ADDRESS|DOMAIN]", "messages that wait")         \
-	X("queue", "show", cli_queue_show, 1, 1, "ID", "one message: recipients, attempts, header") \
+	X("queue", "show", cli_queue_show, 1, 1, "ID", "one message with its recipients")          \
 	X("queue", "retry", cli_queue_retry, 1, 1, "ID|DOMAIN|all", "try now instead of later")    \
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
-	X("explain", "", cli_explain, 1, 1, "DOMAIN", "the plan for a domain, and who demands what") \
+	X("explain", "", cli_explain, 1, 1, "DOMAIN", "the plan for a domain, who demands what")   \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
 	X("domain", "list", cli_domain_list, 0, 0, "", "domains that mail is signed for")          \
-	X("domain", "show", cli_domain_show, 1, 1, "DOMAIN", "DNS records to publish for a domain") \
-	X("dkim", "new", cli_dkim_new, 1, 2, "DOMAIN [SELECTOR]", "make signing keys for a domain") \
+	X("domain", "show", cli_domain_show, 1, 1, "DOMAIN",                                       \
+	    "DNS records to publish for a domain")                                                 \
+	X("dkim", "new", cli_dkim_new, 1, 2, "DOMAIN [SELECTOR]",                                  \
+	    "make signing keys for a domain")                                                      \
 	X("account", "list", cli_account_list, 0, 0, "", "logins, and what each may send as")      \
 	X("account", "add", cli_account_add, 1, 1, "NAME", "give a new login its password")        \
 	X("account", "passwd", cli_account_passwd, 1, 1, "NAME", "change the password of a login")

@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import stat
 import subprocess
 import time
@@ -304,7 +306,7 @@ def test_account_add_and_passwd(house):
     ("\n", "the password is empty"),
     ("a\tb\n", "control character"),
     ("x" * 1025 + "\n", "longer than 1024 bytes"),
-])
+], ids=["nothing", "empty", "control", "long"])
 def test_passwords_that_are_refused(house, stdin, told):
     assert told in house.run("account", "add", "web", stdin=stdin, status=EX_DATAERR)
     assert not (house.directory / "passwords").exists()
@@ -318,6 +320,8 @@ def on_terminal(house, *answers):
     shown = b""
     left = list(answers)
     while True:
+        if not select.select([terminal], [], [], 60)[0]:
+            os.kill(pid, signal.SIGKILL)
         try:
             got = os.read(terminal, 4096)
         except OSError:  # EIO: the other end is closed

@@ -1,0 +1,186 @@
+/*
+ * zegel check: everything that can be found out before the relay starts, and without asking the
+ * network. Mistakes in the configuration end in 78; problems in what it names, in 1.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config/passwords.h"
+#include "dkim/key.h"
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/cli/cli.h"
+#include "tls/context.h"
+#include "tls/scram.h"
+
+struct checking {
+	struct cli *cli;
+	size_t n_errors, n_warnings;
+};
+
+static int check(struct checking *c, const struct config *config);
+static void check_certificate(struct checking *c, const struct config *config);
+static void check_authorities(struct checking *c, const struct config *config);
+static void check_keys(struct checking *c, const struct config *config);
+static void check_passwords(struct checking *c, const struct config *config);
+static void tell(struct checking *c, bool is_error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void print(struct checking *c, bool is_error, const char *text);
+
+int cli_check(struct cli *cli)
+{
+	struct checking c = { .cli = cli };
+	struct config_remarks remarks;
+	struct config *config;
+	int status;
+
+	if (access(cli->config_path, R_OK) != 0) {
+		config = cli_load(cli, &status); /* says why */
+		config_destroy(&config);
+		return status;
+	}
+	config = config_load(cli->config_path, &remarks);
+	for (size_t i = 0; i < remarks.n; i++)
+		print(&c, strstr(remarks.texts[i], ": warning: ") == NULL, remarks.texts[i]);
+	config_remarks_finish(&remarks);
+	status = config == NULL ? EX_CONFIG : check(&c, config);
+	if (cli->json)
+		cli_print_json(json_pack("{s:s, s:I, s:I}", "checked", cli->config_path, "errors",
+		    (json_int_t)c.n_errors, "warnings", (json_int_t)c.n_warnings));
+	else if (c.n_errors + c.n_warnings > 0)
+		printf("%s: %zu error%s, %zu warning%s\n", cli->config_path, c.n_errors,
+		    c.n_errors == 1 ? "" : "s", c.n_warnings, c.n_warnings == 1 ? "" : "s");
+	else
+		printf("%s: good: %zu domain%s, %zu account%s, %zu partner%s\n", cli->config_path,
+		    config->n_domains, config->n_domains == 1 ? "" : "s", config->n_accounts,
+		    config->n_accounts == 1 ? "" : "s", config->n_partners,
+		    config->n_partners == 1 ? "" : "s");
+	config_destroy(&config);
+	return status;
+}
+
+/* The configuration is right: now what it names. */
+static int check(struct checking *c, const struct config *config)
+{
+	check_certificate(c, config);
+	check_authorities(c, config);
+	check_keys(c, config);
+	check_passwords(c, config);
+	return c->n_errors > 0 ? CLI_PROBLEMS : EX_OK;
+}
+
+static void check_certificate(struct checking *c, const struct config *config)
+{
+	char error[512];
+	struct tls_context *server = tls_context_create_server(
+	    config->tls_certificate, config->tls_key, error, sizeof error);
+
+	if (server == NULL)
+		tell(c, true, "%s", error);
+	tls_context_destroy(&server);
+}
+
+static void check_authorities(struct checking *c, const struct config *config)
+{
+	struct tls_context *client = tls_context_create_client(config->delivery.ca_file);
+	char error[512];
+
+	/* Without partners that need them nobody may miss the standard authorities. */
+	if (access(config->delivery.ca_file, F_OK) == 0 &&
+	    tls_context_load_ca(client, NULL, error, sizeof error) != 0)
+		tell(c, true, "%s", error);
+	for (size_t i = 0; i < config->n_partners; i++) {
+		const char *file = config->partners[i].ca_file;
+
+		if (file != NULL && tls_context_load_ca(client, file, error, sizeof error) != 0)
+			tell(c, true, "partner '%s': %s", config->partners[i].name, error);
+	}
+	tls_context_destroy(&client);
+}
+
+static void check_keys(struct checking *c, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_domains; i++) {
+		const struct config_domain *d = &config->domains[i];
+
+		for (size_t j = 0; j < d->n_selectors; j++) {
+			char *path =
+			    mem_print("%s/%s/%s.pem", config->dkim_keys, d->name, d->selectors[j]);
+			char remark[DKIM_ERROR_MAX];
+			struct dkim_key *key = dkim_key_load(path, remark, sizeof remark);
+
+			if (key == NULL || remark[0] != '\0')
+				tell(c, key == NULL, "%s", remark);
+			dkim_key_destroy(&key);
+			free(path);
+		}
+	}
+}
+
+static void check_passwords(struct checking *c, const struct config *config)
+{
+	struct passwords passwords;
+	char error[512];
+
+	if (passwords_load(&passwords, config->passwords, error, sizeof error) != 0 &&
+	    errno != ENOENT)
+		tell(c, true, "%s", error);
+	for (size_t i = 0; i < passwords.n; i++) {
+		const struct password *p = &passwords.entries[i];
+
+		if (!scram_verifier_is_valid(p->verifier))
+			tell(c, true,
+			    "%s: the verifier of '%s' is broken or too weak; make it anew with: zegel "
+			    "account passwd %s",
+			    config->passwords, p->login, p->login);
+		if (config_find_account(config, p->login) == NULL)
+			tell(c, false,
+			    "%s: '%s' has a password but is no account: it cannot log in",
+			    config->passwords, p->login);
+	}
+	for (size_t i = 0; i < config->n_accounts; i++) {
+		const char *name = config->accounts[i].name;
+
+		if (passwords_find(&passwords, name) == NULL)
+			tell(c, false,
+			    "account '%s' has no password and cannot log in; give it one with: zegel "
+			    "account add %s",
+			    name, name);
+	}
+	passwords_finish(&passwords);
+}
+
+static void tell(struct checking *c, bool is_error, const char *format, ...)
+{
+	char sentence[1024], text[1100];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sentence, sizeof sentence, format, args);
+	va_end(args);
+	snprintf(text, sizeof text, "%s%s", is_error ? "" : "warning: ", sentence);
+	print(c, is_error, text);
+}
+
+static void print(struct checking *c, bool is_error, const char *text)
+{
+	char escaped[1200];
+	json_t *string;
+
+	c->n_errors += is_error;
+	c->n_warnings += !is_error;
+	if (!c->cli->json) {
+		puts(text);
+		return;
+	}
+	/* A file may hold any bytes, JSON only UTF-8. */
+	string = json_string(text);
+	if (string == NULL)
+		string = json_string(log_escape(text, strlen(text), escaped, sizeof escaped));
+	cli_print_json(
+	    json_pack("{s:s, s:o}", "kind", is_error ? "error" : "warning", "text", string));
+}
