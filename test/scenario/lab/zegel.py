@@ -155,7 +155,7 @@ class Zegel:
 
     def queue(self):
         done = self.command("--json", "queue", "list")
-        return [json.loads(line) for line in done.stdout.splitlines() if line]
+        return [entry for line in done.stdout.splitlines() if "id" in (entry := json.loads(line))]
 
     def why(self, what):
         return self.command("why", what, check=False).stdout
