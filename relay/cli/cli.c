@@ -14,9 +14,8 @@
 
 #include "config/suggest.h"
 
-#define CONFIG_STANDARD "/etc/zegel/zegel.conf"
-#ifndef ZEGEL_VERSION
-#define ZEGEL_VERSION "of an unknown version"
+#if !defined ZEGEL_CONFIG || !defined ZEGEL_VERSION
+#error "the build says where the configuration is and what version this is"
 #endif
 
 struct command {
@@ -45,7 +44,7 @@ static struct config *load(const struct cli *cli, bool finished, int *status);
 
 int cli_main(int argc, char **argv)
 {
-	struct cli cli = { .config_path = CONFIG_STANDARD };
+	struct cli cli = { .config_path = ZEGEL_CONFIG };
 	const struct command *command;
 	bool help = false;
 	int status = read_options(&cli, argc, argv, &help);
@@ -159,7 +158,7 @@ static int print_help(void)
 		    commands[i].arguments[0] == '\0' ? "" : " ", commands[i].arguments);
 		printf("  %-28s %s\n", words, commands[i].help);
 	}
-	puts("\n  -c, --config FILE  instead of " CONFIG_STANDARD "\n"
+	puts("\n  -c, --config FILE  instead of " ZEGEL_CONFIG "\n"
 	     "      --json         one JSON object a line, where a command lists or shows\n"
 	     "  COMMAND --help, --version; and see zegel(8), zegel.conf(5)");
 	return EX_OK;

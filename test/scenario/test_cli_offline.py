@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-ZEGEL = os.path.abspath(os.environ.get("ZEGEL", "./build/relay/zegel"))
+ZEGEL = os.path.abspath(os.environ.get("ZEGEL") or os.environ.get("ZEGEL_BINARY")
+                        or "./build/relay/zegel")
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER = 64, 65, 66, 67
 EX_CANTCREAT, EX_CONFIG, PROBLEMS = 73, 78, 1
 
