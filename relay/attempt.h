@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "relay/base/domain.h"
 #include "relay/dialogue.h"
+#include "relay/evidence.h"
 #include "relay/ipc/asker.h"
 #include "relay/message.h"
 #include "relay/net/loop.h"
@@ -36,14 +37,12 @@ struct attempt_job {
 	int fd;                        /* of its segment, the caller's until done */
 };
 
-enum { ATTEMPT_EVIDENCE_MAX = 600 };
-
 struct attempt_result {
 	enum schedule_feedback feedback;
 	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
 	/* What was required, by whom, what was achieved: "TLSv1.3 TLS_AES_256_GCM_SHA384, level dane
 	 * by dane, matched dane-ee 3 1 1, mx.example". "" if there was no host to try. */
-	char evidence[ATTEMPT_EVIDENCE_MAX];
+	char evidence[EVIDENCE_MAX];
 	const struct outcome *outcomes; /* one for each recipient of the message; gone on return */
 	size_t n_outcomes;
 	struct report_delays delays;

@@ -67,6 +67,9 @@ enum flow dialogue_await_drain(struct dialogue *d, int64_t timeout_ms);
  */
 bool dialogue_spoke_early(struct dialogue *d, enum point point, struct outcome *outcome);
 
+/* The same of a reply that was got while none was due. */
+void dialogue_say_early(const struct dialogue *d, enum point point, struct outcome *outcome);
+
 /* What was got, as an outcome; ok if it is a reply that begins with the digit wanted, 2 or 3. */
 void dialogue_outcome(
     const struct dialogue *d, enum point point, int wanted, struct outcome *outcome);

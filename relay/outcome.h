@@ -83,9 +83,8 @@ struct search {
 	size_t n;               /* troubles noted */
 	struct outcome telling; /* the most telling of them */
 	enum point point;       /* where that was */
-	bool any_temporary;
-	bool any_fallback; /* some TLS trouble will be passed by without TLS later */
-	bool has_answered; /* some server has let us through its door */
+	bool any_fallback;      /* some TLS trouble will be passed by without TLS later */
+	bool has_answered;      /* some server has let us through its door */
 };
 
 /* This address or host is passed over. Refusals to encrypt become temporary here. */

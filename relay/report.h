@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "relay/base/outcome.h"
+#include "relay/message.h"
 
 /* Of what a delivery consists, as in "delays=a/b/c/d". */
 struct report_delays {
@@ -17,7 +18,7 @@ struct report_delays {
 	int64_t transfer_ms; /* envelope and content */
 };
 
-enum report_status { REPORT_SENT, REPORT_DEFERRED, REPORT_BOUNCED, REPORT_EXPIRED };
+enum report_status { REPORT_SENT, REPORT_DEFERRED, REPORT_BOUNCED };
 
 struct report {
 	const char *id;
@@ -28,7 +29,6 @@ struct report {
 	const struct outcome *outcome;
 };
 
-/* sent, deferred or bounced; that something has expired only the queue knows. */
 enum report_status report_status_of(const struct outcome *outcome);
 
 enum { REPORT_LINE_MAX = 2048 };
@@ -47,3 +47,14 @@ void report_log(const struct report *report);
  * server said, "... [partner-tls-name]" for what we say; "250 2.0.0 Ok" for a success.
  */
 void report_print_reason(const struct outcome *outcome, char *text, size_t room);
+
+/* ---- what the queue has to say ---- */
+
+/* Recipient number recipient of the message waits without having been tried, because of why. */
+void report_deferred(const struct message *message, size_t recipient, const struct outcome *why);
+
+/* "ID: from=<sender>, status=expired, returned to sender", once a message. */
+void report_expired(const struct message *message);
+
+/* "ID: sender non-delivery notification: ID" */
+void report_notification(const struct message *message, const struct message *notification);

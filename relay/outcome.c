@@ -1,0 +1,210 @@
+#include "relay/outcome.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_ours(const struct outcome *what);
+static enum decision decide_ehlo(const struct incident *i);
+static enum decision decide_starttls(const struct incident *i);
+static enum decision decide_handshake(const struct incident *i);
+static enum decision decide_recipient(const struct incident *i);
+static bool means_too_many(const struct incident *i);
+static bool is_early_input(const struct outcome *what);
+static void make_temporary(const struct incident *i, struct outcome *what);
+static bool is_more_telling(
+    const struct search *search, const struct outcome *what, enum point point);
+
+const char *point_words(enum point point)
+{
+	static const char *const words[] = {
+#define X(symbol, text) [symbol] = text,
+		POINTS(X)
+#undef X
+	};
+
+	return words[point];
+}
+
+/* ---- one incident ---- */
+
+enum decision outcome_decide(const struct incident *i)
+{
+	if (is_ours(i->what))
+		return DECISION_SETTLE_ALL; /* no other server would get other bytes */
+	switch (i->point) {
+	case POINT_ROUTE:
+	case POINT_DIAL:
+	case POINT_BANNER:
+	case POINT_HELO:
+	case POINT_OFFER: return DECISION_NEXT_ADDRESS;
+	case POINT_EHLO: return decide_ehlo(i);
+	case POINT_STARTTLS: return decide_starttls(i);
+	case POINT_TLS: return decide_handshake(i);
+	case POINT_MAIL:
+	case POINT_DATA: return i->is_over ? DECISION_NEXT_ADDRESS : DECISION_SETTLE_ALL;
+	case POINT_RCPT: return decide_recipient(i);
+	/* Who answers before the end has an opinion of the message; another host waits for a retry. */
+	case POINT_CONTENT:
+		return strcmp(i->what->name, "reply-early") == 0 ? DECISION_SETTLE_ALL
+								 : DECISION_NEXT_ADDRESS;
+	case POINT_DOT: return DECISION_SETTLE_ALL;
+	}
+	return DECISION_SETTLE_ALL;
+}
+
+static bool is_ours(const struct outcome *what)
+{
+	return outcome_is_corrupt(what) || strcmp(what->name, "message-unreadable") == 0;
+}
+
+/* R7: a server older than RFC 1869 knows HELO only, and no STARTTLS. */
+static enum decision decide_ehlo(const struct incident *i)
+{
+	if (i->what->class == OUTCOME_FAIL && !i->is_over && !i->needs_tls)
+		return DECISION_SAY_HELO;
+	return DECISION_NEXT_ADDRESS;
+}
+
+/* RFC 3207 4: whether to go on without is the client's policy. */
+static enum decision decide_starttls(const struct incident *i)
+{
+	if (i->needs_tls || i->is_over || is_early_input(i->what))
+		return DECISION_NEXT_ADDRESS;
+	return DECISION_PLAIN_HERE;
+}
+
+/*
+ * A connection broken in mid-handshake may be an attacker's work, or a receiver's bad minute: the
+ * first attempt never answers it with plaintext. But "may" is a promise to deliver, so a later one
+ * does, as Postfix does.
+ */
+static enum decision decide_handshake(const struct incident *i)
+{
+	if (i->needs_tls || is_early_input(i->what) || !i->has_waited)
+		return DECISION_NEXT_ADDRESS;
+	return DECISION_PLAIN_AGAIN;
+}
+
+static enum decision decide_recipient(const struct incident *i)
+{
+	if (i->is_over)
+		return DECISION_NEXT_ADDRESS;
+	return means_too_many(i) ? DECISION_LATER : DECISION_SETTLE_ONE;
+}
+
+/*
+ * RFC 5321 4.5.3.1.10: 452, and 552 from the servers of RFC 821, for a limit on the number of
+ * recipients. The same codes also speak of a full mailbox (X.2.X), which another transaction does not
+ * empty.
+ */
+static bool means_too_many(const struct incident *i)
+{
+	const char *enhanced = i->what->enhanced;
+
+	if (i->n_accepted == 0)
+		return false;
+	if (i->what->code == 452)
+		return strncmp(enhanced, "4.2.", 4) != 0;
+	return i->what->code == 552 &&
+	       (strcmp(enhanced, "5.5.3") == 0 || strcmp(enhanced, "5.0.0") == 0);
+}
+
+static bool is_early_input(const struct outcome *what)
+{
+	return strcmp(what->name, "starttls-early-input") == 0 ||
+	       strcmp(what->name, "reply-early") == 0;
+}
+
+/* ---- many hosts ---- */
+
+void search_note(struct search *search, const struct incident *i)
+{
+	struct outcome what = *i->what;
+
+	make_temporary(i, &what);
+	if (is_more_telling(search, &what, i->point)) {
+		search->telling = what;
+		search->point = i->point;
+	}
+	search->n++;
+	search->any_fallback = search->any_fallback || (i->point == POINT_TLS && !i->needs_tls);
+	search->has_answered = search->has_answered || i->point >= POINT_OFFER;
+}
+
+/* Mail that may only go encrypted waits for encryption, whatever number the server gave its no. */
+static void make_temporary(const struct incident *i, struct outcome *what)
+{
+	bool knows_no_ehlo =
+	    i->point == POINT_EHLO && i->needs_tls && what->code >= 500 && what->code <= 504;
+	const struct outcome said = *what;
+
+	if (said.class != OUTCOME_FAIL ||
+	    !(knows_no_ehlo || i->point == POINT_STARTTLS || i->point == POINT_TLS))
+		return;
+	outcome_say(what, 454, "4.7.4", "starttls-refused",
+	    "TLS is required, and the server does not do it: it says %d %s %.300s", said.code,
+	    said.enhanced, said.text);
+	snprintf(what->who, sizeof what->who, "%s", said.who);
+}
+
+/* What may pass before what won't; then what came furthest; then what came first. */
+static bool is_more_telling(
+    const struct search *search, const struct outcome *what, enum point point)
+{
+	if (search->n == 0)
+		return true;
+	if (what->class != search->telling.class)
+		return what->class == OUTCOME_DEFER;
+	return point > search->point;
+}
+
+void search_outcome(const struct search *search, bool all_tried, struct outcome *outcome)
+{
+	if (search->n == 0) {
+		outcome_say(outcome, 451, "4.4.0", "not-tried",
+		    "There was no time to try any of its hosts");
+		return;
+	}
+	*outcome = search->telling;
+	if (all_tried || outcome->class != OUTCOME_FAIL)
+		return;
+	outcome_say(outcome, 451, "4.4.0", "hosts-left",
+	    "Not all of its hosts could be tried; one of them says: %d %s %.300s",
+	    search->telling.code, search->telling.enhanced, search->telling.text);
+	snprintf(outcome->who, sizeof outcome->who, "%s", search->telling.who);
+}
+
+/*
+ * A rest of the site hands this failure to the other messages unseen: so it must be temporary, and
+ * not one that depends on how often a message was tried.
+ */
+enum schedule_feedback search_feedback(const struct search *search)
+{
+	if (search->has_answered || search->any_fallback || search->n == 0 ||
+	    search->telling.class != OUTCOME_DEFER)
+		return SCHEDULE_SITE_ANSWERED;
+	return SCHEDULE_SITE_DOWN;
+}
+
+/* ---- one recipient ---- */
+
+enum recipient_state outcome_state(const struct outcome *outcome)
+{
+	switch (outcome->class) {
+	case OUTCOME_OK: return RECIPIENT_DELIVERED;
+	case OUTCOME_DEFER: return RECIPIENT_WAITING;
+	case OUTCOME_FAIL: return RECIPIENT_FAILED;
+	}
+	return RECIPIENT_WAITING;
+}
+
+void outcome_say_corrupt(struct outcome *outcome, const char *what)
+{
+	outcome_say(outcome, 451, "4.3.0", "message-corrupt",
+	    "The message in the queue is not what was accepted: %s; nothing was sent", what);
+}
+
+bool outcome_is_corrupt(const struct outcome *outcome)
+{
+	return strcmp(outcome->name, "message-corrupt") == 0;
+}

@@ -1,0 +1,454 @@
+#include "relay/transact.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "relay/base/mem.h"
+#include "relay/spool.h"
+#include "relay/step.h"
+#include "smtp/command.h"
+#include "smtp/stuff.h"
+
+enum { PIECE_SIZE = 64 * 1024 };
+
+struct step {
+	const char *name;
+	enum flow (*run)(struct transact *);
+};
+
+struct transact {
+	struct transact_order order;
+	const struct step *step;
+	struct timer *turn;
+	struct dialogue dialogue;
+	struct transact_verdict *verdicts;
+	bool *accepted;    /* of each recipient: the server takes it, the rest decides */
+	size_t n_accepted; /* how many that are */
+	size_t at;         /* the recipient whose reply is awaited */
+	bool in_group;     /* all up to DATA was said at once, RFC 2920 */
+
+	/* the content on its way */
+	struct smtp_stuff stuff;
+	const struct extent *extent; /* header, body; NULL when all is read */
+	uint64_t n_read;             /* of it */
+	uint32_t checksum;           /* of that */
+	char *piece;
+
+	struct transact_result result;
+	transact_done *done;
+	void *arg;
+};
+
+/* The steps, in the order of time. */
+#define STEPS(STEP)                                                                                \
+	STEP(check)          /* is it still what was accepted? */                                  \
+	STEP(reset)          /* if the one before was left open */                                 \
+	STEP(reset_replied)  /* 250 */                                                             \
+	STEP(envelope)       /* MAIL; with PIPELINING all up to DATA */                            \
+	STEP(sender_replied) /* to MAIL */                                                         \
+	STEP(rcpt_replied)   /* one per RCPT */                                                    \
+	STEP(data)           /* somebody was accepted */                                           \
+	STEP(data_replied)   /* 354 */                                                             \
+	STEP(content)        /* a piece of it */                                                   \
+	STEP(moved)          /* it has left */                                                     \
+	STEP(judged)         /* after the final dot */                                             \
+	STEP(nothing_judged) /* after a dot that ends a message to nobody */
+
+#define STEP(name)                                                                                 \
+	static enum flow name(struct transact *);                                                  \
+	static const struct step step_##name = { #name, name };
+STEPS(STEP)
+#undef STEP
+
+static void on_turn(void *arg);
+static void run(void *arg);
+static enum flow say_recipient(struct transact *t);
+static enum flow after_recipients(struct transact *t);
+static enum flow say_end_at_once(struct transact *t);
+static bool read_piece(struct transact *t, struct outcome *why);
+static bool next_extent(struct transact *t);
+static void say_unreadable(struct outcome *outcome, int error);
+static enum flow hang_up(struct transact *t, enum point point, const struct outcome *what);
+static void apply(struct transact *t, enum point point, const struct outcome *what, bool is_over);
+static void settle_asked(struct transact *t, enum point point, const struct outcome *what);
+static void settle(struct transact *t, size_t recipient, const struct outcome *what);
+
+struct transact *transact_start(const struct transact_order *order, transact_done *done, void *arg)
+{
+	struct transact *t = mem_create(sizeof *t);
+
+	assert(order->n_recipients > 0);
+	t->order = *order;
+	t->verdicts = mem_create(order->n_recipients * sizeof *t->verdicts);
+	t->accepted = mem_create(order->n_recipients * sizeof *t->accepted);
+	t->result.verdicts = t->verdicts;
+	t->result.n_verdicts = order->n_recipients;
+	t->done = done;
+	t->arg = arg;
+	dialogue_init(&t->dialogue, order->loop, run, t);
+	dialogue_attach(&t->dialogue, order->stream, order->peer);
+	t->turn = timer_create_in(order->loop, on_turn, t);
+	timer_set(t->turn, 0);
+	t->step = &step_check;
+	return t;
+}
+
+static void release(struct transact *t)
+{
+	dialogue_finish(&t->dialogue);
+	timer_destroy(&t->turn);
+	free(t->verdicts);
+	free(t->accepted);
+	free(t->piece);
+	free(t);
+}
+
+void transact_cancel(struct transact **transact)
+{
+	if (*transact != NULL)
+		release(*transact);
+	*transact = NULL;
+}
+
+/* ---- the three tails ---- */
+
+static enum flow go(struct transact *t, const struct step *next)
+{
+	t->step = next;
+	return FLOW_GO;
+}
+
+static enum flow await(struct transact *t, const struct step *next, int64_t timeout_ms)
+{
+	t->step = next;
+	return dialogue_await_reply(&t->dialogue, timeout_ms);
+}
+
+static enum flow finish(struct transact *t)
+{
+	(void)t;
+	return FLOW_END;
+}
+
+/* ---- the envelope ---- */
+
+/* Before anything is said: half a message would be worse than a late one (D10). */
+static enum flow check(struct transact *t)
+{
+	const struct message *message = t->order.message;
+	struct outcome why;
+
+	if (spool_check_extent(t->order.fd, &message->header) == 0 &&
+	    spool_check_extent(t->order.fd, &message->body) == 0)
+		return go(t, t->order.reset_first ? &step_reset : &step_envelope);
+	say_unreadable(&why, errno);
+	apply(t, POINT_OFFER, &why, false);
+	return finish(t);
+}
+
+static enum flow reset(struct transact *t)
+{
+	smtp_command_rset(stream_output(t->order.stream));
+	return await(t, &step_reset_replied, t->order.patience->command_ms);
+}
+
+static enum flow reset_replied(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_MAIL, 2, &what);
+	if (!outcome_is_ok(&what)) /* RFC 5321 4.1.1.5 knows no refusal */
+		return hang_up(t, POINT_MAIL, &what);
+	return go(t, &step_envelope);
+}
+
+static enum flow envelope(struct transact *t)
+{
+	const struct message *message = t->order.message;
+	const struct smtp_command_mail mail = { .sender = message->sender,
+		.size_bytes = message->header.length + message->body.length,
+		.body_8bit = message->is_8bit };
+	struct evbuffer *out = stream_output(t->order.stream);
+	struct outcome what;
+
+	if (dialogue_spoke_early(&t->dialogue, POINT_MAIL, &what))
+		return hang_up(t, POINT_MAIL, &what);
+	smtp_command_mail(out, &mail, t->order.can);
+	t->in_group = t->order.can->pipelining;
+	for (size_t i = 0; t->in_group && i < t->order.n_recipients; i++)
+		smtp_command_rcpt(out, message->recipients[t->order.recipients[i]]);
+	if (t->in_group)
+		smtp_command_data(out); /* RFC 2920 3.1: it may end a group */
+	return await(t, &step_sender_replied, t->order.patience->command_ms);
+}
+
+static enum flow sender_replied(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_MAIL, 2, &what);
+	if (dialogue_is_over(&t->dialogue, 2))
+		return hang_up(t, POINT_MAIL, &what);
+	t->result.left_open = true;
+	if (!outcome_is_ok(&what))
+		apply(t, POINT_MAIL, &what, false);
+	/* The rest of a group is refused then for want of a sender: MAIL's verdict counts (R27). */
+	if (t->in_group)
+		return await(t, &step_rcpt_replied, t->order.patience->command_ms);
+	return outcome_is_ok(&what) ? say_recipient(t) : finish(t);
+}
+
+static enum flow say_recipient(struct transact *t)
+{
+	struct outcome what;
+
+	if (dialogue_spoke_early(&t->dialogue, POINT_RCPT, &what))
+		return hang_up(t, POINT_RCPT, &what);
+	smtp_command_rcpt(stream_output(t->order.stream),
+	    t->order.message->recipients[t->order.recipients[t->at]]);
+	return await(t, &step_rcpt_replied, t->order.patience->command_ms);
+}
+
+/* Runs once per recipient, in the order they were sent. */
+static enum flow rcpt_replied(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_RCPT, 2, &what);
+	if (dialogue_is_over(&t->dialogue, 2))
+		return hang_up(t, POINT_RCPT, &what);
+	if (!t->verdicts[t->at].is_settled && outcome_is_ok(&what)) {
+		t->accepted[t->at] = true;
+		t->n_accepted++;
+	} else if (!t->verdicts[t->at].is_settled) {
+		apply(t, POINT_RCPT, &what, false);
+	}
+	return after_recipients(t);
+}
+
+static enum flow after_recipients(struct transact *t)
+{
+	if (++t->at < t->order.n_recipients)
+		return t->in_group ? await(t, &step_rcpt_replied, t->order.patience->command_ms)
+				   : say_recipient(t);
+	if (t->in_group)
+		return await(t, &step_data_replied, t->order.patience->data_ms);
+	return t->n_accepted > 0 ? go(t, &step_data) : finish(t);
+}
+
+static enum flow data(struct transact *t)
+{
+	struct outcome what;
+
+	if (dialogue_spoke_early(&t->dialogue, POINT_DATA, &what))
+		return hang_up(t, POINT_DATA, &what);
+	smtp_command_data(stream_output(t->order.stream));
+	return await(t, &step_data_replied, t->order.patience->data_ms);
+}
+
+static enum flow data_replied(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_DATA, 3, &what);
+	if (dialogue_is_over(&t->dialogue, 3))
+		return hang_up(t, POINT_DATA, &what);
+	if (!outcome_is_ok(&what)) {
+		apply(t, POINT_DATA, &what, false);
+		return finish(t);
+	}
+	if (t->n_accepted == 0)
+		return say_end_at_once(t);
+	smtp_stuff_init(&t->stuff);
+	t->piece = mem_create(PIECE_SIZE);
+	t->extent = &t->order.message->header;
+	return go(t, &step_content);
+}
+
+/* RFC 2920 3.1: whoever says 354 with no recipient gets the end at once. */
+static enum flow say_end_at_once(struct transact *t)
+{
+	stream_send(t->order.stream, ".\r\n", 3);
+	return await(t, &step_nothing_judged, t->order.patience->dot_ms);
+}
+
+static enum flow nothing_judged(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_DOT, 2, &what);
+	if (dialogue_is_over(&t->dialogue, 2))
+		return hang_up(t, POINT_DOT, &what);
+	t->result.left_open = false;
+	return finish(t);
+}
+
+/* ---- the content ---- */
+
+/* Never much more in memory than a piece: the next is read when this one has left (O5, R21). */
+static enum flow content(struct transact *t)
+{
+	struct outcome why;
+
+	if (dialogue_spoke_early(&t->dialogue, POINT_CONTENT, &why))
+		return hang_up(t, POINT_CONTENT, &why);
+	while (t->extent != NULL && stream_n_unsent(t->order.stream) < PIECE_SIZE) {
+		if (!read_piece(t, &why))
+			return hang_up(t, POINT_CONTENT, &why);
+	}
+	if (t->extent != NULL) {
+		t->step = &step_moved;
+		return dialogue_await_drain(&t->dialogue, t->order.patience->piece_ms);
+	}
+	if (!smtp_stuff_end(&t->stuff, stream_output(t->order.stream))) {
+		outcome_say_corrupt(&why, "its last line does not end in CRLF");
+		return hang_up(t, POINT_CONTENT, &why);
+	}
+	return await(t, &step_judged, t->order.patience->dot_ms);
+}
+
+/*
+ * The next piece into the output. What is sent is proved once more: should the file have changed
+ * since the check, the final dot is never said.
+ */
+static bool read_piece(struct transact *t, struct outcome *why)
+{
+	uint64_t left = t->extent->length - t->n_read;
+	ssize_t n;
+
+	do
+		n = pread(t->order.fd, t->piece, left < PIECE_SIZE ? left : PIECE_SIZE,
+		    (off_t)(t->extent->offset + t->n_read));
+	while (n < 0 && errno == EINTR);
+	if (n < 0 || (n == 0 && left > 0)) {
+		say_unreadable(why, n < 0 ? errno : EBADMSG);
+		return false;
+	}
+	t->checksum = spool_checksum(t->checksum, t->piece, (size_t)n);
+	t->n_read += (uint64_t)n;
+	if (!smtp_stuff_add(&t->stuff, t->piece, (size_t)n, stream_output(t->order.stream))) {
+		outcome_say_corrupt(why, "its lines do not end in CRLF");
+		return false;
+	}
+	if (t->n_read < t->extent->length || next_extent(t))
+		return true;
+	say_unreadable(why, EBADMSG);
+	return false;
+}
+
+/* This one has been read: the body behind the header, nothing behind the body. */
+static bool next_extent(struct transact *t)
+{
+	bool is_whole = t->checksum == t->extent->checksum;
+
+	t->extent = t->extent == &t->order.message->header ? &t->order.message->body : NULL;
+	t->n_read = 0;
+	t->checksum = 0;
+	return is_whole;
+}
+
+static enum flow moved(struct transact *t)
+{
+	struct outcome what;
+
+	if (t->dialogue.got == GOT_DRAINED)
+		return go(t, &step_content);
+	if (t->dialogue.got == GOT_REPLY) /* R12: whatever it says, the end has not been said yet */
+		dialogue_say_early(&t->dialogue, POINT_CONTENT, &what);
+	else
+		dialogue_outcome(&t->dialogue, POINT_CONTENT, 2, &what);
+	return hang_up(t, POINT_CONTENT, &what);
+}
+
+static enum flow judged(struct transact *t)
+{
+	struct outcome what;
+
+	dialogue_outcome(&t->dialogue, POINT_DOT, 2, &what);
+	if (dialogue_is_over(&t->dialogue, 2))
+		return hang_up(t, POINT_DOT, &what);
+	t->result.left_open = false;
+	if (outcome_is_ok(&what))
+		settle_asked(t, POINT_DOT, &what);
+	else
+		apply(t, POINT_DOT, &what, false);
+	return finish(t);
+}
+
+static void say_unreadable(struct outcome *outcome, int error)
+{
+	if (error == EBADMSG)
+		outcome_say_corrupt(outcome, "its checksum does not fit");
+	else
+		outcome_say(outcome, 451, "4.3.0", "message-unreadable",
+		    "The message could not be read from the queue: %s", strerror(error));
+}
+
+/* ---- refusals and troubles ---- */
+
+/* Nothing more is said on this stream. */
+static enum flow hang_up(struct transact *t, enum point point, const struct outcome *what)
+{
+	apply(t, point, what, true);
+	t->result.is_over = true;
+	t->result.point = point;
+	t->result.trouble = *what;
+	return finish(t);
+}
+
+static void apply(struct transact *t, enum point point, const struct outcome *what, bool is_over)
+{
+	const struct incident incident = {
+		.point = point, .what = what, .is_over = is_over, .n_accepted = t->n_accepted
+	};
+
+	switch (outcome_decide(&incident)) {
+	case DECISION_SETTLE_ALL: settle_asked(t, point, what); return;
+	case DECISION_SETTLE_ONE: settle(t, t->at, what); return;
+	case DECISION_LATER:
+	case DECISION_NEXT_ADDRESS: return; /* undecided here */
+	case DECISION_SAY_HELO:
+	case DECISION_PLAIN_HERE:
+	case DECISION_PLAIN_AGAIN: break;
+	}
+	assert(false); /* these are over when a transaction begins */
+}
+
+/* Those whom this is about: before RCPT all, after it those whom the server took. */
+static void settle_asked(struct transact *t, enum point point, const struct outcome *what)
+{
+	for (size_t i = 0; i < t->order.n_recipients; i++) {
+		if (!t->verdicts[i].is_settled && (t->accepted[i] || point < POINT_RCPT))
+			settle(t, i, what);
+	}
+}
+
+static void settle(struct transact *t, size_t recipient, const struct outcome *what)
+{
+	t->verdicts[recipient] = (struct transact_verdict){ true, *what };
+}
+
+/* ---- the runner: the only place that calls a step, and that frees ---- */
+
+static void on_turn(void *arg)
+{
+	run(arg);
+}
+
+static void run(void *arg)
+{
+	struct transact *t = arg;
+	enum flow flow;
+
+	do
+		flow = t->step->run(t);
+	while (flow == FLOW_GO);
+	if (flow == FLOW_WAIT)
+		return;
+	dialogue_detach(&t->dialogue);
+	t->done(&t->result, t->arg);
+	release(t);
+}
