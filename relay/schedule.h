@@ -5,9 +5,10 @@
  * hands the jobs to deliveries and tells it what came of them.
  *
  * A site (the recipient domain) none of whose hosts could be reached rests as a whole: for a minute
- * at first, doubling, at most as long as the first retry. Jobs for it that fall due meanwhile are not
- * dialled but share the failure (start with site_down), so each says why it waits and expires in
- * time; the next job due after the rest is tried alone, and if the site answers the others follow.
+ * at first, doubling, at most as long as the first retry. Jobs for it that fall due meanwhile are
+ * not dialled but share the failure (start with site_down), so each says why it waits and expires
+ * in time; the next job due after the rest is tried alone, and if the site answers the others
+ * follow.
  */
 #pragma once
 
@@ -54,8 +55,8 @@ enum schedule_feedback {
 };
 
 /*
- * A started job of this domain has been settled or given back. why is what site_down will say to the
- * others; only for SCHEDULE_SITE_DOWN, otherwise NULL.
+ * A started job of this domain has been settled or given back. why is what site_down will say to
+ * the others; only for SCHEDULE_SITE_DOWN, otherwise NULL.
  */
 void schedule_done(struct schedule *schedule, const char *domain, enum schedule_feedback feedback,
     const struct outcome *why);

@@ -77,8 +77,8 @@ typedef void spool_due(void *arg, struct spool_job *jobs, size_t n, int64_t next
  * Up to limit jobs due by now_s, at most per_domain of one domain, none of the domains named in
  * except, and none already handed out and not yet settled or given back. The domain with the oldest
  * due job comes first, and each that is due gets its share before one gets more; within a domain,
- * oldest first. Fewer than limit may come when they carry very many recipients. next_due_s: when the
- * next one outside except falls due (now or before, if limit or per_domain left some out),
+ * oldest first. Fewer than limit may come when they carry very many recipients. next_due_s: when
+ * the next one outside except falls due (now or before, if limit or per_domain left some out),
  * INT64_MAX if never.
  */
 void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
@@ -146,7 +146,7 @@ struct spool_entry {
 	int64_t tried_s; /* when; 0 if never */
 };
 
-/* entry NULL: that was all. Runs from the loop, one call an entry; its texts live until it returns. */
+/* entry NULL: that was all. Runs from the loop, one call an entry; its texts live until then. */
 typedef void spool_listed(void *arg, const struct spool_entry *entry);
 
 /*

@@ -1,8 +1,8 @@
 /*
  * The files that hold the bytes of messages: made, opened, synced, unlinked. A table remembers for
  * each whether somebody may still append, how many living messages lie in it and whether a sync of
- * it ever failed (then it takes no more messages, D4). Knows nothing of the database. Private to the
- * spool; the table belongs to the writer's thread, the segment_file_ functions to any.
+ * it ever failed (then it takes no more messages, D4). Knows nothing of the database. Private to
+ * the spool; the table belongs to the writer's thread, the segment_file_ functions to any.
  */
 #pragma once
 

@@ -397,7 +397,7 @@ static int forget(struct store *store, struct spool_request *request)
 	return 0;
 }
 
-/* Waiting would not help what is damaged in one place of the database, and must not stop the rest. */
+/* Waiting would not help what is damaged in one place, and must not stop the rest. */
 static bool is_local_damage(struct store *store)
 {
 	switch (sqlite3_errcode(store->db) & 0xff) {
