@@ -344,9 +344,15 @@ void spool_commit(
 {
 	struct spool_request *request = spool_request_create(SPOOL_COMMIT, clock_wall_s(), arg);
 
-	assert(queue_id_is_valid(message->id, strlen(message->id)) && message->n_recipients > 0);
 	request->done.committed = done;
 	message_copy(&request->commit, message);
+	/* It came from another process, which may be out of its mind. */
+	if (!queue_id_is_valid(message->id, strnlen(message->id, QUEUE_ID_MAX)) ||
+	    message->n_recipients == 0) {
+		outcome_say(&request->outcome, 451, "4.3.0", "message-malformed",
+		    "The message came to the queue without a name or recipients; try again");
+		request->is_answered = true;
+	}
 	spool_writer_ask(&spool->writer, request);
 }
 

@@ -213,7 +213,7 @@ static void sync_segments(struct spool_writer *writer, struct spool_requests *tu
 		const struct message *message = message_of(request);
 		struct outcome *why = &request->outcome;
 
-		if (message == NULL)
+		if (message == NULL || request->is_answered)
 			continue;
 		if (segments_check(writer->segments, message, why) == 0 &&
 		    segments_sync(writer->segments, message->segment, writer->turn, why) == 0)

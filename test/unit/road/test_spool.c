@@ -165,6 +165,11 @@ static void commit_refuses_overflowing_extents(void **state)
 	m.body.length = UINT64_MAX - 4;
 	outcome = fixture_commit(f, &m);
 	assert_string_equal(outcome.name, "segment-short");
+	m.body.length = 0;
+	m.id[3] = '/';
+	outcome = fixture_commit(f, &m);
+	assert_string_equal(outcome.name, "message-malformed");
+	m.id[3] = '0';
 	m.segment ^= 1;
 	outcome = fixture_commit(f, &m);
 	assert_string_equal(outcome.name, "segment-gone");
