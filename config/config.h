@@ -32,7 +32,7 @@ struct config_domain {
 enum config_stream { STREAM_ORDINARY, STREAM_BULK };
 
 struct config_account {
-	char *name;    /* the login, lower case */
+	char *name;     /* the login, lower case */
 	char **senders; /* "local@domain" or "@domain", domains canonical; local part as written */
 	size_t n_senders;
 	enum config_stream stream;
@@ -42,57 +42,58 @@ struct config_account {
 struct config_partner {
 	char *name; /* canonical; with a leading dot: its subdomains, and not itself */
 	enum tls_level level;
-	char **mx; /* host names or "*.name" patterns that the MX must match; also names to verify */
+	char *
+	    *mx; /* host names or "*.name" patterns that the MX must match; also names to verify */
 	size_t n_mx;
-	char *ca_file; /* NULL: the delivery's own */
+	char *ca_file;       /* NULL: the delivery's own */
 	char **fingerprints; /* SHA-256 of certificates, 64 hex digits lower case */
 	size_t n_fingerprints;
 };
 
 /* What a session may use before it is refused. Each has a key of the same name under limits. */
 struct config_limits {
-	uint64_t message_size;	    /* bytes; 25 MB */
-	uint32_t header_size;	    /* bytes; 102400 */
-	uint32_t header_fields;	    /* 1000 */
-	uint32_t line_length;	    /* bytes of content between CRLFs; 998 */
-	uint32_t recipients;	    /* per message; 1000 */
-	uint32_t sessions;	    /* at once, per intake; 500 */
+	uint64_t message_size;        /* bytes; 25 MB */
+	uint32_t header_size;         /* bytes; 102400 */
+	uint32_t header_fields;       /* 1000 */
+	uint32_t line_length;         /* bytes of content between CRLFs; 998 */
+	uint32_t recipients;          /* per message; 1000 */
+	uint32_t sessions;            /* at once, per intake; 500 */
 	uint32_t sessions_per_client; /* at once, per address and intake; 50 */
-	uint32_t errors;	    /* bad commands before 421; 20 */
-	uint32_t auth_failures;	    /* per session before 421; 3 */
-	uint32_t command_timeout;   /* seconds; 300 */
-	uint32_t data_timeout;	    /* seconds; 600, for the whole of DATA besides the least rate */
-	uint32_t data_rate;	    /* bytes a second at least, measured over a minute; 500 */
-	uint32_t queue_messages;    /* messages kept; 1,000,000 */
-	uint64_t free_space;	    /* bytes to leave on the disk; 200 MB */
+	uint32_t errors;              /* bad commands before 421; 20 */
+	uint32_t auth_failures;       /* per session before 421; 3 */
+	uint32_t command_timeout;     /* seconds; 300 */
+	uint32_t data_timeout;   /* seconds; 600, for the whole of DATA besides the least rate */
+	uint32_t data_rate;      /* bytes a second at least, measured over a minute; 500 */
+	uint32_t queue_messages; /* messages kept; 1,000,000 */
+	uint64_t free_space;     /* bytes to leave on the disk; 200 MB */
 };
 
 struct config_delivery {
-	uint16_t port;	     /* 25 */
-	char *ca_file;	     /* /etc/ssl/certs/ca-certificates.crt */
-	enum tls_level tls;  /* for everybody without a rule: may, or dane (the default) */
-	bool allow_loopback; /* MX at 127.0.0.0/8 or ::1; off */
-	bool ipv4, ipv6;     /* both on */
-	uint32_t connect_timeout;    /* seconds per address; 30 */
-	uint32_t connections;	     /* deliveries at once, per delivery process; 100 */
+	uint16_t port;            /* 25 */
+	char *ca_file;            /* /etc/ssl/certs/ca-certificates.crt */
+	enum tls_level tls;       /* for everybody without a rule: may, or dane (the default) */
+	bool allow_loopback;      /* MX at 127.0.0.0/8 or ::1; off */
+	bool ipv4, ipv6;          /* both on */
+	uint32_t connect_timeout; /* seconds per address; 30 */
+	uint32_t connections;     /* deliveries at once, per delivery process; 100 */
 	uint32_t connections_per_domain; /* 20 */
-	uint32_t recipients;	     /* per transaction; 100 */
+	uint32_t recipients;             /* per transaction; 100 */
 };
 
 struct config_retry {
-	uint32_t first;	  /* seconds; 300 */
-	uint32_t longest; /* seconds; 3600 */
-	uint32_t expire;  /* seconds; 5 days */
+	uint32_t first;       /* seconds; 300 */
+	uint32_t longest;     /* seconds; 3600 */
+	uint32_t expire;      /* seconds; 5 days */
 	uint32_t expire_bulk; /* seconds; 2 days */
 };
 
 struct config {
-	char *path;	/* of the file itself, absolute */
-	char *hostname; /* canonical; what we call ourselves in banner, EHLO, Received */
-	char *user;	/* to drop root to; "zegel" */
-	char *spool;	/* directory; /var/lib/zegel */
-	char *control;	/* socket; SPOOL/control */
-	char *log;	/* "syslog", "stderr" or a path; syslog */
+	char *path;      /* of the file itself, absolute */
+	char *hostname;  /* canonical; what we call ourselves in banner, EHLO, Received */
+	char *user;      /* to drop root to; "zegel" */
+	char *spool;     /* directory; /var/lib/zegel */
+	char *control;   /* socket; SPOOL/control */
+	char *log;       /* "syslog", "stderr" or a path; syslog */
 	char *passwords; /* file of verifiers; beside the configuration: passwords */
 	char *dkim_keys; /* directory; beside the configuration: dkim */
 	char *tls_certificate, *tls_key;

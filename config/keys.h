@@ -31,9 +31,9 @@ struct key {
 	const char *section;
 	const char *name;
 	enum key_kind kind;
-	size_t offset;		/* in struct config */
-	const char *standard;	/* NULL: computed, or none */
-	uint64_t least, most;	/* of numbers, sizes and seconds */
+	size_t offset;        /* in struct config */
+	const char *standard; /* NULL: computed, or none */
+	uint64_t least, most; /* of numbers, sizes and seconds */
 };
 
 enum section_kind { SECTION_ONE, SECTION_MANY, SECTION_NAMED };

@@ -18,7 +18,7 @@ enum { PROOF_SPOILED = '?' };
 /* Where a section began. Sections of a kind come in the order of the text. */
 struct proof_section {
 	const char *kind; /* "account" */
-	char *title;	  /* as written, without quotes; NULL if it has none */
+	char *title;      /* as written, without quotes; NULL if it has none */
 	size_t line;
 };
 
@@ -27,8 +27,7 @@ struct proof {
 	size_t n_sections;
 };
 
-void proof_read(
-    struct proof *p, struct source *s, const cfg_opt_t *options, struct findings *f);
+void proof_read(struct proof *p, struct source *s, const cfg_opt_t *options, struct findings *f);
 void proof_finish(struct proof *p);
 
 /*

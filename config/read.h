@@ -35,8 +35,7 @@ size_t reading_line(const struct reading *r, const char *section, const char *ke
 /* A path made absolute: relative ones are beside the configuration. */
 char *reading_path(const struct reading *r, const char *text);
 
-#define reading_error(r, line, ...)                                                                \
-	findings_add(&(r)->findings, FINDING_ERROR, line, __VA_ARGS__)
+#define reading_error(r, line, ...) findings_add(&(r)->findings, FINDING_ERROR, line, __VA_ARGS__)
 #define reading_warning(r, line, ...)                                                              \
 	findings_add(&(r)->findings, FINDING_WARNING, line, __VA_ARGS__)
 

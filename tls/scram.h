@@ -19,7 +19,8 @@ enum {
 	 */
 	SCRAM_ITERATIONS = 10000,
 	SCRAM_ITERATIONS_LEAST = 4096,
-	SCRAM_ITERATIONS_MOST = 1000000, /* else a verifier could keep the auth role busy for minutes */
+	SCRAM_ITERATIONS_MOST =
+	    1000000, /* else a verifier could keep the auth role busy for minutes */
 	SCRAM_SALT_SIZE = 16,
 	SCRAM_PASSWORD_MAX = 1024,
 	SCRAM_TEXT_MAX = 256,

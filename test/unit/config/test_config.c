@@ -441,6 +441,19 @@ static void all_mistakes_are_told_in_one_run_and_in_order(void **state)
 	config_remarks_finish(&remarks);
 }
 
+/* libconfuse's scanner is global: what stopped it in the middle of a string must not outlast it. */
+static void a_reload_after_a_broken_file_is_a_fresh_start(void **state)
+{
+	struct config_remarks remarks;
+	struct config *c;
+
+	assert_null(load(*state, GROUND ORG ACCOUNT "spool = \"\\999 {\"\n", &remarks));
+	config_remarks_finish(&remarks);
+	c = load_good(*state, GROUND ORG ACCOUNT);
+	assert_int_equal(c->n_accounts, 1);
+	config_destroy(&c);
+}
+
 /* K18: who can read the key signs as the domain. */
 static void k18_key_open_to_everybody_is_refused(void **state)
 {
@@ -596,6 +609,7 @@ int main(void)
 		TEST(included_files_stand_where_they_are_included),
 		TEST(every_mistake_is_told_with_its_line),
 		TEST(all_mistakes_are_told_in_one_run_and_in_order),
+		TEST(a_reload_after_a_broken_file_is_a_fresh_start),
 		TEST(k18_key_open_to_everybody_is_refused),
 		TEST(what_must_be_there_is_asked_for),
 		TEST(a_rate_is_read_and_warned_about),
