@@ -1,3 +1,7 @@
+/*
+ * A small reader of libconfuse's syntax that knows keys and braces, and nothing of values. It goes on
+ * after a mistake: what belongs to the wrong word is skipped, up to the next that may begin a key.
+ */
 #include "config/proof.h"
 
 #include <stdbool.h>

@@ -1,3 +1,6 @@
+/*
+ * Each form is parsed whole and strictly: what is nearly right is not guessed at.
+ */
 #include "config/values.h"
 
 #include <arpa/inet.h>

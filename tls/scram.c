@@ -1,3 +1,6 @@
+/*
+ * RFC 5802 on OpenSSL's PBKDF2 and HMAC. Keys and what they are made from are overwritten after use.
+ */
 #include "tls/scram.h"
 
 #include <openssl/crypto.h>

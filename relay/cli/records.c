@@ -1,3 +1,6 @@
+/*
+ * Records as lines or as JSON.
+ */
 #include "relay/cli/records.h"
 
 #include <stdio.h>

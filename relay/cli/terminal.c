@@ -1,3 +1,6 @@
+/*
+ * Without stdio on the way in, and with echo back in any case.
+ */
 #include "relay/cli/terminal.h"
 
 #include <errno.h>
