@@ -367,6 +367,7 @@ static enum flow commit(struct accept *a)
 		.arrived_s = a->arrived_s,
 		.expires_s = expiry_of(a),
 		.is_8bit = a->is_8bit,
+		.is_bulk = a->account->stream == STREAM_BULK,
 		.recipients = (char **)(uintptr_t)a->recipients,
 		.n_recipients = a->n_recipients };
 	struct ipc_message m = { .type = IPC_COMMIT_ASK, .fd = -1 };

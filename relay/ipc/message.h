@@ -46,7 +46,7 @@ typedef struct outcome ipc_outcome;
 	M(READY, ready, 64, false)      /* role: I hold my secrets, have dropped root, and run */  \
 	M(PEER, peer, 64, true)         /* parent: a channel to another role */                    \
 	M(START, start, 64, false)      /* parent to queue: every delivery that lives is yours */  \
-	M(DRAIN, drain, 64, false)      /* parent: take nothing new, finish, exit */               \
+	M(DRAIN, drain, 64, false)      /* parent: take nothing new, end */                        \
 	M(PROCESS, process, 256, false) /* parent to queue: for "status" */                        \
 	/* intake and auth */                                                                      \
 	M(AUTH_ASK, auth_ask, 16384, false)                                                        \
