@@ -270,18 +270,19 @@ static void read_entry(sqlite3_stmt *row, struct spool_entry *entry)
 	entry->tried_s = sqlite3_column_int64(row, 20);
 }
 
-/* "450 4.7.1 text", with "WHO said: " before it if a peer said it. */
+/* "450 4.7.1 text"; "WHO said: " before it if a peer said it, "WHO: " if we say it of a peer. */
 static char *reply_text(sqlite3_stmt *row)
 {
 	const char *enhanced = (const char *)sqlite3_column_text(row, 14);
 	const char *text = (const char *)sqlite3_column_text(row, 15);
 	const char *who = (const char *)sqlite3_column_text(row, 16);
+	const char *name = (const char *)sqlite3_column_text(row, 17);
+	const char *joint = who[0] == '\0' ? "" : name[0] != '\0' ? ": " : " said: ";
 	int code = sqlite3_column_int(row, 13);
 
 	if (code == 0)
 		return mem_copy_text("");
-	return mem_print(
-	    "%s%s%d %s %s", who, who[0] != '\0' ? " said: " : "", code, enhanced, text);
+	return mem_print("%s%s%d %s %s", who, joint, code, enhanced, text);
 }
 
 static const char *state_name(int64_t state)
