@@ -375,8 +375,10 @@ static void on_secured(const struct outcome *outcome, void *arg)
 /* What was said before the handshake counts no more (RFC 3207 4.2): EHLO again. */
 static enum flow secured(struct attempt *a)
 {
-	if (!outcome_is_ok(&a->secured))
+	if (!outcome_is_ok(&a->secured)) {
+		memcpy(a->secured.who, a->dialogue.who, sizeof a->secured.who);
 		return troubled(a, POINT_TLS, &a->secured, true);
+	}
 	a->is_secure = true;
 	dialogue_attach(&a->dialogue, a->stream, a->dialled.peer);
 	return go(a, &step_greet);
