@@ -32,25 +32,32 @@ void clock_shift_wall(int64_t seconds)
 	wall_shift_s = seconds;
 }
 
+/* Seconds that no year of four digits holds are shown as the nearest that one does. */
+static void split(int64_t wall_s, struct tm *tm)
+{
+	const int64_t first = INT64_C(-62167219200), last = INT64_C(253402300799);
+	time_t t = (time_t)(wall_s < first ? first : wall_s > last ? last : wall_s);
+
+	gmtime_r(&t, tm);
+}
+
 void clock_print_date(int64_t wall_s, char date[CLOCK_DATE_MAX])
 {
 	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
 		"Sep", "Oct", "Nov", "Dec" };
-	time_t t = (time_t)wall_s;
 	struct tm tm;
 
 	/* not strftime: the names must not follow the locale */
-	gmtime_r(&t, &tm);
-	snprintf(date, CLOCK_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday],
+	split(wall_s, &tm);
+	snprintf(date, CLOCK_DATE_MAX, "%s, %d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday],
 	    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 void clock_print_iso(int64_t wall_s, char date[CLOCK_DATE_MAX])
 {
-	time_t t = (time_t)wall_s;
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	split(wall_s, &tm);
 	strftime(date, CLOCK_DATE_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }

@@ -1,6 +1,7 @@
 #include "relay/base/domain.h"
 
 #include <idn2.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "relay/base/mem.h"
@@ -63,6 +64,64 @@ static bool convert(const char *text, char domain[DOMAIN_MAX])
 	return good;
 }
 
+/* One code point of UTF-8, and how many bytes it takes; 0 for what is none. */
+static uint32_t read_code_point(const char *text, size_t *n)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	uint32_t value = *c;
+
+	*n = value < 0x80 ? 1 : value < 0xc0 ? 0 : value < 0xe0 ? 2 : value < 0xf0 ? 3 : 4;
+	if (*n < 2)
+		return value;
+	value &= 0x7fu >> *n;
+	for (size_t i = 1; i < *n; i++) {
+		if ((c[i] & 0xc0) != 0x80) {
+			*n = 0;
+			return 0;
+		}
+		value = value << 6 | (c[i] & 0x3f);
+	}
+	return value;
+}
+
+/*
+ * Full stops of other scripts would become dots, and what UTS 46 ignores (soft hyphen, joiners,
+ * variation selectors...) would vanish: a name that reads as one thing and compares as another is
+ * refused.
+ */
+static bool has_deceiver(const char *text)
+{
+	static const struct {
+		uint32_t first, last;
+	} deceivers[] = {
+		{ 0x00ad, 0x00ad },
+		{ 0x034f, 0x034f },
+		{ 0x180b, 0x180f },
+		{ 0x200b, 0x200d },
+		{ 0x2060, 0x2064 },
+		{ 0x3002, 0x3002 },
+		{ 0xfe00, 0xfe0f },
+		{ 0xfeff, 0xfeff },
+		{ 0xff0e, 0xff0e },
+		{ 0xff61, 0xff61 },
+		{ 0x1bca0, 0x1bca3 },
+		{ 0xe0000, 0xe0fff },
+	};
+	size_t n = 0;
+
+	for (; *text != '\0'; text += n) {
+		uint32_t c = read_code_point(text, &n);
+
+		if (n == 0)
+			return true;
+		for (size_t i = 0; i < sizeof deceivers / sizeof deceivers[0]; i++) {
+			if (c >= deceivers[i].first && c <= deceivers[i].last)
+				return true;
+		}
+	}
+	return false;
+}
+
 bool domain_canonical(const char *text, size_t n, char domain[DOMAIN_MAX])
 {
 	char lower[4 * DOMAIN_MAX];
@@ -79,21 +138,13 @@ bool domain_canonical(const char *text, size_t n, char domain[DOMAIN_MAX])
 		domain[0] = '\0';
 		return false;
 	}
-	/*
-	 * Full-width and ideographic full stops would become dots, and a soft hyphen or joiner would
-	 * vanish: a name that reads as one thing and compares as another is refused.
-	 */
 	memcpy(lower, text, n);
 	lower[n] = '\0';
 	for (size_t i = 0; i < n; i++) {
 		if (lower[i] >= 'A' && lower[i] <= 'Z')
 			lower[i] = (char)(lower[i] - 'A' + 'a');
 	}
-	if (strstr(lower, "\xe3\x80\x82") != NULL || strstr(lower, "\xef\xbc\x8e") != NULL ||
-	    strstr(lower, "\xef\xbd\xa1") != NULL || strstr(lower, "\xc2\xad") != NULL ||
-	    strstr(lower, "\xe2\x80\x8b") != NULL || strstr(lower, "\xe2\x80\x8c") != NULL ||
-	    strstr(lower, "\xe2\x80\x8d") != NULL || strstr(lower, "\xe2\x81\xa0") != NULL ||
-	    !convert(lower, domain) || !is_host_name(domain)) {
+	if (has_deceiver(lower) || !convert(lower, domain) || !is_host_name(domain)) {
 		domain[0] = '\0';
 		return false;
 	}

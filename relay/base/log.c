@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,6 +26,9 @@ static struct {
 	char host[64], tag[32];
 	unsigned long n_lost;
 } out = { .fd = STDERR_FILENO, .is_stderr = true, .least = LOG_LEVEL_INFO };
+
+static void write_formatted(const char *tag, enum log_level level, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 static int connect_syslog(void)
 {
@@ -99,46 +103,93 @@ static int syslog_severity(enum log_level level)
 }
 
 /* What stands before the text: syslog wants a priority, a file the date and host syslog would add. */
-static int print_head(char *line, size_t room, enum log_level level)
+static int print_head(char *line, size_t room, const char *tag, enum log_level level)
 {
-	const char *slash = out.tag[0] != '\0' ? "/" : "";
+	const char *slash = tag[0] != '\0' ? "/" : "";
 	char date[32] = "";
 	time_t now = time(NULL);
 	struct tm tm;
 
 	if (out.is_syslog)
 		return snprintf(line, room,
-		    "<%d>zegel%s%s[%d]: ", FACILITY_MAIL | syslog_severity(level), slash, out.tag,
+		    "<%d>zegel%s%s[%d]: ", FACILITY_MAIL | syslog_severity(level), slash, tag,
 		    (int)getpid());
 	localtime_r(&now, &tm);
 	strftime(date, sizeof date, "%b %e %H:%M:%S", &tm);
 	return snprintf(
-	    line, room, "%s %s zegel%s%s[%d]: ", date, out.host, slash, out.tag, (int)getpid());
+	    line, room, "%s %s zegel%s%s[%d]: ", date, out.host, slash, tag, (int)getpid());
+}
+
+/*
+ * Standard error is shared with whoever started us, so it is not ours to make non-blocking: a pipe is
+ * asked whether it has room for a whole line (PIPE_BUF, as POLLOUT promises), a socket is told not
+ * to wait.
+ */
+static bool takes_a_line(void)
+{
+	struct pollfd p = { .fd = out.fd, .events = POLLOUT };
+
+	return !out.is_stderr || (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0);
 }
 
 static bool write_line(const char *line, size_t n)
 {
+	ssize_t written;
+
 	/* One write: O_APPEND and datagrams keep lines of several processes whole. */
 	if (out.is_syslog)
 		return send(out.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+	if (!takes_a_line())
+		return false;
+	if (out.is_stderr) {
+		written = send(out.fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (written >= 0 || errno != ENOTSOCK)
+			return written == (ssize_t)n;
+	}
 	return write(out.fd, line, n) == (ssize_t)n;
+}
+
+/* Whatever a text has in it: what is written is one line, and moves no terminal's cursor. */
+static void make_harmless(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+	}
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
+	va_list args;
+
+	va_start(args, format);
+	write_formatted(out.tag, level, format, args);
+	va_end(args);
+}
+
+void log_info_as(const char *tag, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_formatted(tag, LOG_LEVEL_INFO, format, args);
+	va_end(args);
+}
+
+static void write_formatted(const char *tag, enum log_level level, const char *format, va_list args)
+{
 	static const char *const words[] = { "error: ", "warning: ", "", "debug: " };
 	char line[LINE_MAX_BYTES];
 	unsigned long lost;
-	va_list args;
-	size_t n;
+	size_t n, n_head;
 
 	if (level > out.least)
 		return;
-	n = (size_t)print_head(line, sizeof line - 1, level);
+	n = (size_t)print_head(line, sizeof line - 1, tag, level);
 	n += (size_t)snprintf(line + n, sizeof line - 1 - n, "%s", words[level]);
-	va_start(args, format);
+	n_head = n;
 	n += (size_t)vsnprintf(line + n, sizeof line - 1 - n, format, args);
-	va_end(args);
+	make_harmless(line + n_head);
 	if (n > sizeof line - 2)
 		n = sizeof line - 2;
 	if (!out.is_syslog)
@@ -148,9 +199,15 @@ void log_write(enum log_level level, const char *format, ...)
 		return;
 	}
 	lost = __atomic_exchange_n(&out.n_lost, 0, __ATOMIC_RELAXED);
-	if (lost > 0)
-		log_write(LOG_LEVEL_WARNING, "%lu log lines were lost because the log took no more",
-		    lost);
+	if (lost == 0)
+		return;
+	n = (size_t)print_head(line, sizeof line - 1, out.tag, LOG_LEVEL_WARNING);
+	n += (size_t)snprintf(line + n, sizeof line - 1 - n,
+	    "warning: %lu log lines were lost because the log took no more", lost);
+	if (!out.is_syslog)
+		line[n++] = '\n';
+	if (!write_line(line, n))
+		__atomic_add_fetch(&out.n_lost, lost, __ATOMIC_RELAXED);
 }
 
 char *log_escape(const char *text, size_t n, char *escaped, size_t room)
