@@ -34,7 +34,7 @@ struct peer {
 	struct session sessions[SESSIONS_MAX];
 	size_t n_sessions;
 	size_t n_lines, n_bytes;
-	char problem[400];
+	char problem[400], missing[400]; /* for good; until now */
 };
 
 static void on_connection(
@@ -222,14 +222,14 @@ const char *peer_problem(struct peer *p)
 		const char *next = p->sessions[i].script[p->sessions[i].at];
 
 		if (next != NULL) {
-			snprintf(p->problem, sizeof p->problem,
+			snprintf(p->missing, sizeof p->missing,
 			    "connection %zu never came to \"%s\"", i + 1, next);
-			return p->problem;
+			return p->missing;
 		}
 	}
 	if (p->scripts != NULL && p->scripts[p->n_sessions] != NULL) {
-		snprintf(p->problem, sizeof p->problem, "only %zu connections came", p->n_sessions);
-		return p->problem;
+		snprintf(p->missing, sizeof p->missing, "only %zu connections came", p->n_sessions);
+		return p->missing;
 	}
 	return NULL;
 }

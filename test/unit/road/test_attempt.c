@@ -1,0 +1,620 @@
+/*
+ * Attempts against scripted servers on loopback: hosts in order, EHLO, STARTTLS, the verdicts of
+ * TLS, and what the recipients and the site get.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../tls/forge.h"
+#include "relay/attempt.h"
+#include "relay/base/clock.h"
+#include "relay/base/mem.h"
+#include "sample_message.h"
+#include "scripted_peer.h"
+
+enum { PEERS_MAX = 6, RECIPIENTS_MAX = 4, SETTLE_MS = 3000 };
+
+#define LINES(...)   ((const char *const[]){ __VA_ARGS__, NULL })
+#define SCRIPTS(...) ((const char *const *const[]){ __VA_ARGS__, NULL })
+#define HELLO        "> 220 hi", "= EHLO relay.example.org", "> 250-mx", "> 250 PIPELINING"
+#define HELLO_TLS    "> 220 hi", "= EHLO relay.example.org", "> 250-mx", "> 250 STARTTLS"
+#define SHAKE                                                                                      \
+	"= STARTTLS", "> 220 go", "T", "= EHLO relay.example.org", "> 250-mx", "> 250 PIPELINING"
+#define GROUP1 "< MAIL FROM:<me@example.org>", "< RCPT TO:<r1@", "= DATA"
+#define GROUP3                                                                                     \
+	"< MAIL FROM:<me@example.org>", "< RCPT TO:<r1@", "< RCPT TO:<r2@", "< RCPT TO:<r3@",      \
+	    "= DATA"
+#define CONTENT "= Subject: x", "= ", "= hello", "= ."
+#define TAKEN                                                                                      \
+	GROUP1, "> 250 ok", "> 250 ok", "> 354 go", CONTENT, "> 250 queued", "= QUIT",             \
+	    "> 221 bye", "!"
+#define TAKES     SCRIPTS(LINES(HELLO, TAKEN))
+#define TAKES_TLS SCRIPTS(LINES(HELLO_TLS, SHAKE, TAKEN))
+/* A server that must not be asked. */
+#define NOBODY ((const char *const *const[]){ NULL })
+
+#define QUITS "= QUIT", "> 221 bye", "!"
+
+/* What the host must show. The servers' certificate is for mx.example, by the authority in ca.pem. */
+enum demand {
+	MAY,
+	NONE,
+	ENCRYPT,
+	DANE,       /* by a TLSA record that matches */
+	DANE_WRONG, /* by one that doesn't */
+	DANE_UNUSABLE,
+	SECURE,
+	SECURE_OTHER_NAME,
+};
+
+struct host {
+	const char *const *const *scripts; /* NULL: nobody listens */
+	enum demand demand;
+	bool same;     /* another address of the host before */
+	bool unusable; /* as route says, for good */
+};
+
+struct wanted {
+	int code;
+	const char *says; /* in its text, or its whole stable name */
+};
+
+struct scene {
+	const char *name;
+	struct host hosts[PEERS_MAX];
+	size_t n_hosts;
+	size_t n_recipients;
+	uint32_t per_transaction; /* 0: 100 */
+	uint32_t n_attempts;
+	bool is_8bit;
+	bool falls_silent;
+	struct wanted wanted[RECIPIENTS_MAX]; /* the first counts for all if it stands alone */
+	enum schedule_feedback feedback;
+	const char *evidence; /* in it */
+};
+
+#define HOSTS(...)                                                                                 \
+	.hosts = { __VA_ARGS__ },                                                                  \
+	.n_hosts = sizeof((struct host[]){ __VA_ARGS__ }) / sizeof(struct host)
+
+static const struct scene scenes[] = {
+	{ "one recipient", HOSTS({ TAKES }), .n_recipients = 1, .wanted = { { 250, "queued" } },
+	    .evidence = "plaintext, level may by default, mx.example" },
+	{ "mixed verdicts",
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP3, "> 250 ok", "> 250 ok", "> 550 5.1.1 no such user",
+		"> 451 later", "> 354 go", CONTENT, "> 250 queued", QUITS)) }),
+	    .n_recipients = 3,
+	    .wanted = { { 250, "queued" }, { 550, "no such user" }, { 451, "later" } } },
+	{ "pipelined, the sender refused",
+	    HOSTS({ SCRIPTS(
+		LINES(HELLO, GROUP1, "> 451 greylisted", "> 503 no", "> 503 no", QUITS)) }),
+	    .n_recipients = 1, .wanted = { { 451, "greylisted" } } },
+	{ "first host busy, second takes it",
+	    HOSTS({ SCRIPTS(LINES("> 421 busy", "!")) }, { TAKES }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } } },
+	{ "first host not there, second takes it", HOSTS({ NULL }, { TAKES }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } } },
+	{ "R30: first address not there, second takes it", HOSTS({ NULL }, { TAKES, .same = true }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "first address turns us away, second takes it",
+	    HOSTS({ SCRIPTS(LINES("> 554 not from there", QUITS)) }, { TAKES, .same = true }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "nobody there", HOSTS({ NULL }, { NULL }), .n_recipients = 2,
+	    .wanted = { { 451, "connect" } }, .feedback = SCHEDULE_SITE_DOWN,
+	    .evidence = "not connected, level may by default" },
+	{ "a host that route forbids is not dialled", HOSTS({ NULL, .unusable = true }, { TAKES }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "lost in mid-transaction, the next host takes it",
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP1, "> 250 ok", "!")) }, { TAKES }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } } },
+	{ "lost in mid-transaction, and there is no other host",
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP1, "> 250 ok", "!")) }), .n_recipients = 1,
+	    .wanted = { { 451, "connection-lost" } } },
+	{ "R9: lost after the dot: nobody else is asked",
+	    HOSTS(
+		{ SCRIPTS(LINES(HELLO, GROUP1, "> 250 ok", "> 250 ok", "> 354 go", CONTENT, "!")) },
+		{ NOBODY }),
+	    .n_recipients = 1, .wanted = { { 451, "connection-lost" } } },
+	{ "R22: greylisted: nobody else is asked",
+	    HOSTS({ SCRIPTS(LINES(
+		      HELLO, GROUP1, "> 250 ok", "> 450 4.7.1 greylisted", "> 503 no", QUITS)) },
+		{ NOBODY }),
+	    .n_recipients = 1, .wanted = { { 450, "greylisted" } } },
+	{ "R3: every host says 554: it fails",
+	    HOSTS({ SCRIPTS(LINES("> 554 5.7.1 no", QUITS)) },
+		{ SCRIPTS(LINES("> 554 5.7.1 no", QUITS)) }),
+	    .n_recipients = 1, .wanted = { { 554, "no" } } },
+	{ "R3: one says 554, one is not there: it waits",
+	    HOSTS({ SCRIPTS(LINES("> 554 5.7.1 no", QUITS)) }, { NULL }), .n_recipients = 1,
+	    .wanted = { { 451, "connect" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R1: no banner", .falls_silent = true, HOSTS({ SCRIPTS(LINES("~")) }), .n_recipients = 1,
+	    .wanted = { { 451, "timeout" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R2: a banner that never ends", .falls_silent = true,
+	    HOSTS({ SCRIPTS(LINES(">> 220 sl")) }), .n_recipients = 1,
+	    .wanted = { { 451, "timeout" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R4: 2200", HOSTS({ SCRIPTS(LINES("> 2200 x")) }), .n_recipients = 1,
+	    .wanted = { { 451, "reply-malformed" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R5: two codes in one reply",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 250-mx", "> 251 SIZE")) }),
+	    .n_recipients = 1, .wanted = { { 451, "reply-malformed" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "R7: HELO where EHLO is unknown",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 500 what", "= HELO relay.example.org",
+		"> 250 hello", "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "= DATA", "> 354 go",
+		CONTENT, "> 250 queued", QUITS)) }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "R7: but not where TLS is demanded",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 500 what", QUITS)), ENCRYPT }),
+	    .n_recipients = 1, .wanted = { { 454, "starttls-refused" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "R8: 421 to EHLO", HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 421 busy", "!")) }),
+	    .n_recipients = 1, .wanted = { { 421, "busy" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R11: EHLO answered before it was said",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "> 250 PIPELINING")) }), .n_recipients = 1,
+	    .wanted = { { 451, "reply-early" } }, .feedback = SCHEDULE_SITE_DOWN },
+	{ "R14: the rest in another transaction",
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP3, "> 250 ok", "> 250 ok", "> 452 4.5.3 too many",
+		"> 452 4.5.3 too many", "> 354 go", CONTENT, "> 250 one", "< MAIL",
+		"< RCPT TO:<r2@", "< RCPT TO:<r3@", "= DATA", "> 250 ok", "> 250 ok", "> 250 ok",
+		"> 354 go", CONTENT, "> 250 two", QUITS)) }),
+	    .n_recipients = 3, .wanted = { { 250, "one" }, { 250, "two" }, { 250, "two" } } },
+	{ "as many recipients as we are told to send at once", .per_transaction = 2,
+	    HOSTS({ SCRIPTS(LINES(HELLO, "< MAIL", "< RCPT TO:<r1@", "< RCPT TO:<r2@", "= DATA",
+		"> 250 ok", "> 250 ok", "> 250 ok", "> 354 go", CONTENT, "> 250 one", "< MAIL",
+		"< RCPT TO:<r3@", "= DATA", "> 250 ok", "> 550 no", "> 503 no", QUITS)) }),
+	    .n_recipients = 3, .wanted = { { 250, "one" }, { 250, "one" }, { 550, "no" } } },
+	{ "a refused transaction is reset before the next", .per_transaction = 1,
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP1, "> 250 ok", "> 550 no", "> 503 no", "= RSET",
+		"> 250 ok", "< MAIL", "< RCPT TO:<r2@", "= DATA", "> 250 ok", "> 250 ok",
+		"> 354 go", CONTENT, "> 250 two", QUITS)) }),
+	    .n_recipients = 2, .wanted = { { 550, "no" }, { 250, "two" } } },
+	{ "some delivered, then lost: the others at the next host", .per_transaction = 1,
+	    HOSTS({ SCRIPTS(LINES(HELLO, GROUP1, "> 250 ok", "> 250 ok", "> 354 go", CONTENT,
+		      "> 250 one", "< MAIL", "< RCPT", "= DATA", "!")) },
+		{ SCRIPTS(LINES(HELLO, "< MAIL", "< RCPT TO:<r2@", "= DATA", "> 250 ok", "> 250 ok",
+		    "> 354 go", CONTENT, "> 250 two", QUITS)) }),
+	    .n_recipients = 2, .wanted = { { 250, "one" }, { 250, "two" } } },
+	{ "R18: SIZE too small: nothing is sent",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 250-mx", "> 250 SIZE 10", QUITS)) }),
+	    .n_recipients = 1, .wanted = { { 552, "size-exceeded" } } },
+	{ "R18: but the next host takes more",
+	    HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "> 250-mx", "> 250 SIZE 10", QUITS)) },
+		{ TAKES }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "R19: 8-bit content refused", HOSTS({ SCRIPTS(LINES(HELLO, QUITS)) }), .n_recipients = 1,
+	    .is_8bit = true, .wanted = { { 554, "8bit-unsupported" } } },
+	{ "R8: a server that always hangs up is not asked for ever",
+	    HOSTS({ SCRIPTS(LINES("> 421 no", "!")) }, { SCRIPTS(LINES("> 421 no", "!")) },
+		{ SCRIPTS(LINES("> 421 no", "!")) }, { SCRIPTS(LINES("> 421 no", "!")) },
+		{ SCRIPTS(LINES("> 421 no", "!")) }, { NOBODY }),
+	    .n_recipients = 1, .wanted = { { 421, "no" } }, .feedback = SCHEDULE_SITE_DOWN },
+
+	/* ---- TLS ---- */
+	{ "may: encrypted, whatever the certificate", HOSTS({ TAKES_TLS }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } },
+	    .evidence = "level may by default, Trusted certificate" },
+	{ "none: not encrypted though offered",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "< MAIL", "> 550 no", QUITS)), NONE }),
+	    .n_recipients = 1, .wanted = { { 550, "no" } }, .evidence = "plaintext, level none" },
+	{ "encrypt", HOSTS({ TAKES_TLS, ENCRYPT }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } }, .evidence = "level encrypt by partner" },
+	{ "T1: a TLSA record matches", HOSTS({ TAKES_TLS, DANE }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } },
+	    .evidence = "level dane by dane, matched dane-ee 3 1 1, mx.example" },
+	{ "T2: no TLSA record matches",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), DANE_WRONG }),
+	    .n_recipients = 1, .wanted = { { 454, "dane-mismatch" } },
+	    .feedback = SCHEDULE_SITE_DOWN,
+	    .evidence = "nothing sent [dane-mismatch], level dane by dane, mx.example" },
+	{ "T2: nor at a later attempt",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), DANE_WRONG }),
+	    .n_recipients = 1, .n_attempts = 5, .wanted = { { 454, "dane-mismatch" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "T2: but the next host matches",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), DANE_WRONG },
+		{ TAKES_TLS, DANE }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } },
+	    .evidence = "matched dane-ee 3 1 1" },
+	{ "T5: only unusable records: encrypted, by anybody", HOSTS({ TAKES_TLS, DANE_UNUSABLE }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } }, .evidence = "level dane by dane" },
+	{ "T5: but never in plaintext", HOSTS({ SCRIPTS(LINES(HELLO, QUITS)), DANE_UNUSABLE }),
+	    .n_recipients = 1, .wanted = { { 454, "starttls-missing" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "T16: no STARTTLS where TLSA records are", HOSTS({ SCRIPTS(LINES(HELLO, QUITS)), DANE }),
+	    .n_recipients = 1, .n_attempts = 3, .wanted = { { 454, "starttls-missing" } },
+	    .feedback = SCHEDULE_SITE_DOWN,
+	    .evidence = "nothing sent [starttls-missing], level dane by dane" },
+	{ "T24: the partner's name", HOSTS({ TAKES_TLS, SECURE }), .n_recipients = 1,
+	    .wanted = { { 250, "queued" } },
+	    .evidence = "level secure by partner, matched pkix mx.example" },
+	{ "T24: another name",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), SECURE_OTHER_NAME }),
+	    .n_recipients = 1, .n_attempts = 2, .wanted = { { 454, "partner-tls-name" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "STARTTLS refused, plaintext will do",
+	    HOSTS({ SCRIPTS(LINES(
+		HELLO_TLS, "= STARTTLS", "> 454 4.7.0 not now", "< MAIL", "> 550 no", QUITS)) }),
+	    .n_recipients = 1, .wanted = { { 550, "no" } }, .evidence = "plaintext, level may" },
+	{ "STARTTLS refused for good, TLS demanded",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 554 5.7.0 never", QUITS)), ENCRYPT }),
+	    .n_recipients = 1, .wanted = { { 454, "starttls-refused" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "R28: a command's answer after STARTTLS's",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", ">> 220 go\r\n250 PIPELINING\r\n")) }),
+	    .n_recipients = 1, .n_attempts = 3, .wanted = { { 454, "starttls-early-input" } },
+	    .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "R29: closed in place of the handshake, TLS demanded",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "!")), ENCRYPT }),
+	    .n_recipients = 1, .wanted = { { 454, "tls-handshake" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+	{ "may: a broken handshake is no plaintext at first",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "!")) }), .n_recipients = 1,
+	    .wanted = { { 454, "tls-handshake" } }, .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "may: but at a later attempt, on another connection",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "!"),
+		LINES(HELLO_TLS, "< MAIL", "> 250 ok", "< RCPT", "> 250 ok", "= DATA", "> 354 go",
+		    CONTENT, "> 250 queued", QUITS)) }),
+	    .n_recipients = 1, .n_attempts = 1, .wanted = { { 250, "queued" } },
+	    .evidence = "plaintext, level may by default" },
+	{ "T27: closed without close_notify after 250",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, SHAKE, GROUP1, "> 250 ok", "> 250 ok", "> 354 go",
+		CONTENT, "> 250 queued", "!")) }),
+	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
+	{ "T28: the handshake stalls", .falls_silent = true,
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "~")), ENCRYPT }),
+	    .n_recipients = 1, .wanted = { { 454, "tls-timeout" } },
+	    .feedback = SCHEDULE_SITE_DOWN },
+};
+
+/* For servers that fall silent, and for all the others, on a machine however busy. */
+static const struct patience hurry = { 200, 200, 200, 200, 200, 200, 20000, 20000 };
+static const struct patience calm = { 20000, 20000, 20000, 20000, 20000, 20000, 20000, 60000 };
+
+/* What all scenes share. */
+struct stage {
+	char directory[FORGE_PATH_MAX], ca[FORGE_PATH_MAX];
+	struct forged authority, server;
+	struct tls_context *server_tls, *client_tls;
+};
+
+struct act {
+	struct loop *loop;
+	struct peer *peers[PEERS_MAX];
+	int closed[PEERS_MAX]; /* sockets that do not listen */
+	struct plan plan;
+	struct message message;
+	int fd;
+	struct config config;
+	struct attempt_house house;
+	bool is_done;
+	enum schedule_feedback feedback;
+	char host[OUTCOME_WHO_MAX], evidence[EVIDENCE_MAX];
+	struct outcome outcomes[RECIPIENTS_MAX];
+	int64_t setup_ms, transfer_ms;
+};
+
+static int set_up(void **state)
+{
+	struct stage *stage = mem_create(sizeof *stage);
+	const struct forged *chain[] = { &stage->server, &stage->authority, NULL };
+	const struct forged *ca[] = { &stage->authority, NULL };
+	char certificate[FORGE_PATH_MAX], key[FORGE_PATH_MAX], error[300];
+
+	forge_make_directory(stage->directory);
+	forge(&stage->authority, (struct forge_wish){ .name = "CA", .is_authority = true });
+	forge(&stage->server, (struct forge_wish){ .name = "mx.example",
+				  .alternatives = "DNS:mx.example",
+				  .issuer = &stage->authority });
+	forge_write(stage->directory, "mx", chain);
+	forge_write(stage->directory, "ca", ca);
+	forge_path(stage->directory, "mx.pem", certificate);
+	forge_path(stage->directory, "mx.key", key);
+	forge_path(stage->directory, "ca.pem", stage->ca);
+	stage->server_tls = tls_context_create_server(certificate, key, error, sizeof error);
+	stage->client_tls = tls_context_create_client(stage->ca);
+	*state = stage;
+	return stage->server_tls != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	struct stage *stage = *state;
+
+	tls_context_destroy(&stage->server_tls);
+	tls_context_destroy(&stage->client_tls);
+	forged_finish(&stage->server);
+	forged_finish(&stage->authority);
+	forge_remove_directory(stage->directory);
+	free(stage);
+	return 0;
+}
+
+static void demand_tlsa(const struct stage *stage, struct tls_requirement *tls, bool matches)
+{
+	tls->level = TLS_DANE;
+	tls->demand = DEMAND_DANE;
+	tls->tlsa = mem_create(sizeof *tls->tlsa);
+	tls->tlsa[0] = forge_tlsa(&stage->server, 3, 1, 1, matches);
+	tls->n_tlsa = 1;
+}
+
+static void demand(const struct stage *stage, enum demand what, struct tls_requirement *tls)
+{
+	*tls = (struct tls_requirement){ .demand = DEMAND_PARTNER };
+	switch (what) {
+	case MAY:
+		tls->level = TLS_MAY;
+		tls->demand = DEMAND_DEFAULT;
+		return;
+	case NONE: tls->level = TLS_NONE; return;
+	case ENCRYPT: tls->level = TLS_ENCRYPT; return;
+	case DANE: demand_tlsa(stage, tls, true); return;
+	case DANE_WRONG: demand_tlsa(stage, tls, false); return;
+	case DANE_UNUSABLE:
+		tls->level = TLS_DANE;
+		tls->demand = DEMAND_DANE;
+		tls->tlsa_unusable = true;
+		return;
+	case SECURE:
+	case SECURE_OTHER_NAME:
+		tls->level = TLS_SECURE;
+		tls->names = mem_create(sizeof *tls->names);
+		tls->names[0] = mem_copy_text(what == SECURE ? "mx.example" : "mx.bank.example");
+		tls->n_names = 1;
+		return;
+	}
+}
+
+/* A port on which nobody listens, and nobody will meanwhile. */
+static uint16_t closed_port(int *fd)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof sin;
+
+	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(*fd, (struct sockaddr *)&sin, n), 0);
+	assert_int_equal(getsockname(*fd, (struct sockaddr *)&sin, &n), 0);
+	return ntohs(sin.sin_port);
+}
+
+static void add_address(
+    struct act *act, const struct stage *stage, size_t i, const struct host *from)
+{
+	struct plan *plan = &act->plan;
+	struct plan_host *host;
+	union plan_address *address;
+	uint16_t port;
+
+	if (!from->same) {
+		host = &plan->hosts[plan->n_hosts++];
+		strcpy(host->name, "mx.example");
+		demand(stage, from->demand, &host->tls);
+		outcome_ok(&host->unusable);
+		if (from->unusable)
+			outcome_say(&host->unusable, 550, "5.4.4", "no-address", "no address");
+	}
+	host = &plan->hosts[plan->n_hosts - 1];
+	act->closed[i] = -1;
+	if (from->scripts != NULL) {
+		act->peers[i] = peer_listen(act->loop, stage->server_tls, from->scripts);
+		port = peer_port(act->peers[i]);
+	} else {
+		port = closed_port(&act->closed[i]);
+	}
+	address = &host->addresses[host->n_addresses++];
+	address->ipv4.sin_family = AF_INET;
+	address->ipv4.sin_port = htons(port);
+	address->ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+}
+
+static void set_stage(struct act *act, const struct stage *stage, const struct scene *scene)
+{
+	*act = (struct act){ .loop = loop_create() };
+	act->config.hostname = (char *)(uintptr_t) "relay.example.org";
+	act->config.delivery.connect_timeout = 2;
+	act->config.delivery.recipients = scene->per_transaction > 0 ? scene->per_transaction : 100;
+	act->house = (struct attempt_house){ .loop = act->loop,
+		.config = &act->config,
+		.tls = stage->client_tls,
+		.patience = scene->falls_silent ? &hurry : &calm };
+	act->fd = sample_message_make(
+	    &act->message, "Subject: x\r\n\r\n", "hello\r\n", scene->n_recipients);
+	act->message.is_8bit = scene->is_8bit;
+	strcpy(act->plan.domain, "example.net");
+	outcome_ok(&act->plan.refusal);
+	act->plan.hosts = mem_create(PEERS_MAX * sizeof *act->plan.hosts);
+	for (size_t i = 0; i < scene->n_hosts; i++)
+		add_address(act, stage, i, &scene->hosts[i]);
+}
+
+static void done(const struct attempt_result *result, void *arg)
+{
+	struct act *act = arg;
+
+	assert_false(act->is_done);
+	act->is_done = true;
+	act->feedback = result->feedback;
+	act->setup_ms = result->delays.setup_ms;
+	act->transfer_ms = result->delays.transfer_ms;
+	strcpy(act->host, result->host);
+	strcpy(act->evidence, result->evidence);
+	memcpy(act->outcomes, result->outcomes, result->n_outcomes * sizeof *result->outcomes);
+	loop_stop(act->loop);
+}
+
+static struct attempt *begin(struct act *act, uint32_t n_attempts)
+{
+	const struct attempt_job job = { .message = &act->message,
+		.domain = "example.net",
+		.n_attempts = n_attempts,
+		.fd = act->fd };
+
+	return attempt_start(&act->house, &job, &act->plan, done, act);
+}
+
+static const char *first_problem(struct act *act)
+{
+	for (size_t i = 0; i < PEERS_MAX; i++) {
+		if (act->peers[i] != NULL && peer_problem(act->peers[i]) != NULL)
+			return peer_problem(act->peers[i]);
+	}
+	return NULL;
+}
+
+/* The last words and closes go on behind the attempt's back. */
+static void clear_stage(struct act *act)
+{
+	for (size_t i = 0; i < PEERS_MAX; i++) {
+		if (act->peers[i] != NULL)
+			peer_destroy(&act->peers[i]);
+		if (act->closed[i] > 0)
+			close(act->closed[i]);
+	}
+	for (int i = 0; i < 20; i++)
+		loop_run_once(act->loop, false);
+	plan_finish(&act->plan);
+	message_finish(&act->message);
+	close(act->fd);
+	loop_destroy(&act->loop);
+}
+
+static void check(const struct scene *scene, struct act *act)
+{
+	int64_t start_ms = clock_monotonic_ms();
+	const char *problem;
+
+	for (size_t i = 0; i < scene->n_recipients; i++) {
+		const struct wanted *wanted = &scene->wanted[scene->wanted[i].code != 0 ? i : 0];
+		const struct outcome *got = &act->outcomes[i];
+
+		if (got->code != wanted->code || (strstr(got->text, wanted->says) == NULL &&
+						     strcmp(got->name, wanted->says) != 0))
+			fail_msg("%s: recipient %zu: wanted %d \"%s\", got %d \"%s\" [%s]",
+			    scene->name, i + 1, wanted->code, wanted->says, got->code, got->text,
+			    got->name);
+	}
+	if (act->feedback != scene->feedback)
+		fail_msg("%s: feedback %d", scene->name, act->feedback);
+	if (scene->evidence != NULL && strstr(act->evidence, scene->evidence) == NULL)
+		fail_msg("%s: evidence \"%s\"", scene->name, act->evidence);
+	while ((problem = first_problem(act)) != NULL &&
+	       clock_monotonic_ms() - start_ms < SETTLE_MS && strstr(problem, "never came") != NULL)
+		loop_run_once(act->loop, false);
+	if (problem != NULL)
+		fail_msg("%s: %s", scene->name, problem);
+}
+
+static void test_scenes(void **state)
+{
+	for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++) {
+		struct act act;
+
+		set_stage(&act, *state, &scenes[i]);
+		begin(&act, scenes[i].n_attempts);
+		assert_false(act.is_done);
+		loop_run(act.loop);
+		check(&scenes[i], &act);
+		clear_stage(&act);
+	}
+}
+
+static void test_refused_plan(void **state)
+{
+	static const struct scene nobody = { .name = "nobody", .n_recipients = 2 };
+	struct act act;
+
+	set_stage(&act, *state, &nobody);
+	outcome_say(&act.plan.refusal, 556, "5.1.10", "null-mx", "takes no mail");
+	begin(&act, 0);
+	loop_run(act.loop);
+	assert_string_equal(act.outcomes[1].name, "null-mx");
+	assert_int_equal(act.feedback, SCHEDULE_SITE_ANSWERED);
+	assert_string_equal(act.host, "");
+	clear_stage(&act);
+}
+
+/* Without a lookup role nothing is known, and the site is not to blame. */
+static void test_no_lookup(void **state)
+{
+	static const struct scene nobody = { .name = "nobody", .n_recipients = 1 };
+	struct act act;
+	struct attempt_job job;
+
+	set_stage(&act, *state, &nobody);
+	act.house.lookup = asker_create(act.loop, ASKER_PLAIN, 1000);
+	job =
+	    (struct attempt_job){ .message = &act.message, .domain = "example.net", .fd = act.fd };
+	attempt_start(&act.house, &job, NULL, done, &act);
+	loop_run(act.loop);
+	assert_string_equal(act.outcomes[0].name, "lookup-unavailable");
+	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
+	assert_int_equal(act.feedback, SCHEDULE_NOT_TRIED);
+	asker_destroy(&act.house.lookup);
+	clear_stage(&act);
+}
+
+static void test_longest(void **state)
+{
+	const struct scene slow = {
+		.name = "slow", HOSTS({ SCRIPTS(LINES(HELLO, GROUP1)) }), .n_recipients = 1
+	};
+	struct patience patience = calm;
+	struct act act;
+
+	set_stage(&act, *state, &slow);
+	patience.longest_ms = 300;
+	act.house.patience = &patience;
+	begin(&act, 0);
+	loop_run(act.loop);
+	assert_string_equal(act.outcomes[0].name, "attempt-too-long");
+	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
+	clear_stage(&act);
+}
+
+/* At any moment: nothing is called, nothing is left. */
+static void test_cancel(void **state)
+{
+	const struct scene encrypted = { .name = "encrypted",
+		HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T",
+		    "= EHLO relay.example.org", "> 250 mx", "~")) }),
+		.n_recipients = 1 };
+
+	for (int turns = 0; turns < 40; turns += 2) {
+		struct attempt *attempt;
+		struct act act;
+
+		set_stage(&act, *state, &encrypted);
+		attempt = begin(&act, 0);
+		for (int i = 0; i < turns && !act.is_done; i++)
+			loop_run_once(act.loop, false);
+		assert_false(act.is_done);
+		attempt_cancel(&attempt);
+		assert_null(attempt);
+		clear_stage(&act);
+	}
+	attempt_cancel(&(struct attempt *){ NULL });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scenes),
+		cmocka_unit_test(test_refused_plan),
+		cmocka_unit_test(test_no_lookup),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_cancel),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
