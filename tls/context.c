@@ -104,6 +104,14 @@ static int load_identity(
 		return -1;
 	}
 	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	/* A key of another type than the certificate's was taken without a word until here. */
+	if (SSL_CTX_check_private_key(ctx) != 1) {
+		ERR_clear_error();
+		snprintf(error, room,
+		    "TLS key %s cannot be used: it is not the key of the certificate in %s", key,
+		    certificate);
+		return -1;
+	}
 	return 0;
 }
 

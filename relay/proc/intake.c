@@ -79,6 +79,8 @@ static bool intake_begin(void *self)
 
 		door->intake = intake;
 		door->implicit_tls = intake->house->listens[i].implicit_tls;
+		if (intake->house->listens[i].fd < 0)
+			continue; /* an address family that this machine lacks */
 		door->listener = listener_create(
 		    intake->house->loop, intake->house->listens[i].fd, on_connection, door);
 		listener_stop(door->listener);
@@ -96,8 +98,10 @@ static void open_when_ready(struct intake *intake)
 	    intake->doors == NULL)
 		return;
 	intake->is_open = true;
-	for (size_t i = 0; i < intake->house->n_listens; i++)
-		listener_resume(intake->doors[i].listener);
+	for (size_t i = 0; i < intake->house->n_listens; i++) {
+		if (intake->doors[i].listener != NULL)
+			listener_resume(intake->doors[i].listener);
+	}
 }
 
 static void intake_meet(void *self, enum role role, struct channel *channel)

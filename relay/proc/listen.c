@@ -99,12 +99,26 @@ static int share_before(const struct listen_socket *before, size_t n_before, boo
     const struct config_listen *where)
 {
 	for (size_t i = 0; i < n_before; i++) {
-		if (!is_used[i] && is_same(&before[i], where)) {
+		if (!is_used[i] && before[i].fd >= 0 && is_same(&before[i], where)) {
 			is_used[i] = true;
 			return fcntl(before[i].fd, F_DUPFD_CLOEXEC, 0);
 		}
 	}
 	return -1;
+}
+
+/* "::" stands for whatever IPv6 there is: on a machine without any it asks for nothing. */
+static bool is_of_no_use(const struct config_listen *where)
+{
+	int fd;
+
+	if (strcmp(where->address, "::") != 0)
+		return false;
+	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno == EAFNOSUPPORT;
+	close(fd);
+	return false;
 }
 
 int listen_open_all(const struct config *config, size_t n_shares,
@@ -127,6 +141,8 @@ int listen_open_all(const struct config *config, size_t n_shares,
 			continue;
 		all[i].fd = share_before(before, n_before, is_used, where);
 		if (all[i].fd >= 0)
+			continue;
+		if (is_of_no_use(where))
 			continue;
 		failed = i < config->n_listens && is_taken(where, error, room);
 		if (!failed)

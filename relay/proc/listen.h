@@ -9,7 +9,7 @@ enum { LISTEN_BACKLOG = 1024 };
  * One socket for each listen of the configuration and each of n_shares intakes (SO_REUSEPORT), in
  * the order share by share: sockets[share * config->n_listens + listen]. Where before
  * has a socket for the same address it is shared (duplicated), so that a reload loses no client that
- * waits in it. -1 with a text in error; nothing is left open then.
+ * waits in it. "::" on a machine without IPv6 gets fd -1. -1 with a text in error; nothing is left open then.
  */
 int listen_open_all(const struct config *config, size_t n_shares,
     const struct listen_socket *before, size_t n_before, struct listen_socket **sockets,
