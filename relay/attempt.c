@@ -574,7 +574,7 @@ static bool needs_tls(const struct attempt *a)
 	return !tls_requirement_allows_plaintext(&host(a)->tls);
 }
 
-/* As many of those left as one transaction may have, by our setting and by the server's (RFC 9422). */
+/* As many as one transaction may have, by our setting and by the server's (RFC 9422). */
 static void choose_recipients(struct attempt *a)
 {
 	uint64_t most = a->house->config->delivery.recipients;

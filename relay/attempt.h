@@ -40,8 +40,7 @@ struct attempt_job {
 struct attempt_result {
 	enum schedule_feedback feedback;
 	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
-	/* What was required, by whom, what was achieved: "TLSv1.3 TLS_AES_256_GCM_SHA384, level dane
-	 * by dane, matched dane-ee 3 1 1, mx.example". "" if there was no host to try. */
+	/* As evidence_print() says it; "" if there was no host to try. */
 	char evidence[EVIDENCE_MAX];
 	const struct outcome *outcomes; /* one for each recipient of the message; gone on return */
 	size_t n_outcomes;
@@ -52,8 +51,8 @@ struct attempt_result {
 typedef void attempt_done(const struct attempt_result *result, void *arg);
 
 /*
- * plan (may be NULL: then the lookup role is asked) is used instead of the DNS, and taken over. done
- * is never called from inside.
+ * plan (may be NULL: then the lookup role is asked) is used instead of the DNS, and taken over.
+ * done is never called from inside.
  */
 struct attempt *attempt_start(const struct attempt_house *house, const struct attempt_job *job,
     struct plan *plan, attempt_done *done, void *arg);

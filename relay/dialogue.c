@@ -146,8 +146,8 @@ static void wake(struct dialogue *d, enum dialogue_got got)
 /* ---- what was got ---- */
 
 /*
- * A server in step answers what was said and nothing else. What comes unasked would be taken for the
- * answer to the next command, and so on to the end: an acceptance that was never given.
+ * A server in step answers what was said and nothing else. What comes unasked would be taken for
+ * the answer to the next command, and so on to the end: an acceptance that was never given.
  */
 bool dialogue_spoke_early(struct dialogue *d, enum point point, struct outcome *outcome)
 {

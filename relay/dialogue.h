@@ -62,8 +62,8 @@ enum flow dialogue_await_reply(struct dialogue *d, int64_t timeout_ms);
 enum flow dialogue_await_drain(struct dialogue *d, int64_t timeout_ms);
 
 /*
- * True if the server has talked before we did: a reply to nothing (R11). *outcome says so then. Asked
- * before a command, when no reply is due.
+ * True if the server has talked before we did: a reply to nothing (R11). *outcome says so then.
+ * Asked before a command, when no reply is due.
  */
 bool dialogue_spoke_early(struct dialogue *d, enum point point, struct outcome *outcome);
 

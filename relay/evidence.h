@@ -1,6 +1,6 @@
 /*
- * The one line that answers, later, how safe a delivery was: what was required of the host, by whom,
- * and what it has shown.
+ * The one line that answers, later, how safe a delivery was: what was required of the host, by
+ * whom, and what it has shown.
  */
 #pragma once
 

@@ -43,7 +43,7 @@ enum decision outcome_decide(const struct incident *i)
 	case POINT_MAIL:
 	case POINT_DATA: return i->is_over ? DECISION_NEXT_ADDRESS : DECISION_SETTLE_ALL;
 	case POINT_RCPT: return decide_recipient(i);
-	/* Who answers before the end has an opinion of the message; another host waits for a retry. */
+	/* Who answers before the end has an opinion of the message: others wait for a retry. */
 	case POINT_CONTENT:
 		return strcmp(i->what->name, "reply-early") == 0 ? DECISION_SETTLE_ALL
 								 : DECISION_NEXT_ADDRESS;
@@ -94,8 +94,8 @@ static enum decision decide_recipient(const struct incident *i)
 
 /*
  * RFC 5321 4.5.3.1.10: 452, and 552 from the servers of RFC 821, for a limit on the number of
- * recipients. The same codes also speak of a full mailbox (X.2.X), which another transaction does not
- * empty.
+ * recipients. The same codes also speak of a full mailbox (X.2.X), which another transaction does
+ * not empty.
  */
 static bool means_too_many(const struct incident *i)
 {

@@ -4,8 +4,8 @@
  * relay/base/outcome.h) and does what is decided here.
  *
  * The rules, where RFC 5321 and practice leave a choice:
- *  - A server that can't be reached, that turns us away at its door (banner, EHLO) or whose TLS does
- *    not suffice is passed over for the next address, then the next host (RFC 5321 5.1). Mail fails
+ *  - A server that can't be reached, that turns us away at its door (banner, EHLO) or whose TLS
+ *    does not suffice is passed over for the next address, then the next host (RFC 5321 5.1). Mail fails
  *    only if every one of them refused for good; one that might do later makes it wait (R3).
  *  - What a server says of the message (MAIL, RCPT, DATA, the final dot) counts: 5xx fails, 4xx
  *    waits, and no other host is asked. 421 and a lost connection before the final dot is
@@ -14,8 +14,8 @@
  *    arrive twice (R9).
  *  - TLS that is demanded and does not come is always temporary and never answered with plaintext.
  *    Where plaintext is acceptable ("may") a refused STARTTLS is followed by plaintext on the same
- *    connection; a handshake that fails is not, on the first attempt: the message waits, and a later
- *    attempt goes without TLS over a fresh connection. Both are logged as warnings. Whoever
+ *    connection; a handshake that fails is not, on the first attempt: the message waits, and a
+ *    later attempt goes without TLS over a fresh connection. Both are logged as warnings. Whoever
  *    talks between STARTTLS and the handshake is given nothing at all (R28).
  *  - 452 to RCPT (and 552, RFC 5321 4.5.3.1.10) after accepted recipients means: these first, the
  *    rest in another transaction (R14); but not where the enhanced code speaks of the mailbox.

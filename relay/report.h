@@ -43,8 +43,8 @@ void report_print(const struct report *report, char line[REPORT_LINE_MAX]);
 void report_log(const struct report *report);
 
 /*
- * What stands in the parentheses: "host mx.example[192.0.2.1] said: 450 4.2.0 Greylisted" for what a
- * server said, "... [partner-tls-name]" for what we say; "250 2.0.0 Ok" for a success.
+ * What stands in the parentheses: "host mx.example[192.0.2.1] said: 450 4.2.0 Greylisted" for what
+ * a server said, "... [partner-tls-name]" for what we say; "250 2.0.0 Ok" for a success.
  */
 void report_print_reason(const struct outcome *outcome, char *text, size_t room);
 

@@ -1,6 +1,6 @@
 /*
- * A server that plays a dialogue from a list of lines, in the order in which it is spoken, over real
- * sockets in the loop of the test. What it hears and did not expect it remembers.
+ * A server that plays a dialogue from a list of lines, in the order in which it is spoken, over
+ * real sockets in the loop of the test. What it hears and did not expect it remembers.
  *
  *	"> 250 ok"	says a line
  *	">> 250-half"	says this without a line's end

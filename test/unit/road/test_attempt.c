@@ -45,7 +45,7 @@ enum { PEERS_MAX = 6, RECIPIENTS_MAX = 4, SETTLE_MS = 3000 };
 
 #define QUITS "= QUIT", "> 221 bye", "!"
 
-/* What the host must show. The servers' certificate is for mx.example, by the authority in ca.pem. */
+/* What the host must show. The certificate is for mx.example, by the authority in ca.pem. */
 enum demand {
 	MAY,
 	NONE,
