@@ -5,11 +5,13 @@
  *
  * The rules, where RFC 5321 and practice leave a choice:
  *  - A server that can't be reached, that turns us away at its door (banner, EHLO) or whose TLS
- *    does not suffice is passed over for the next address, then the next host (RFC 5321 5.1). Mail fails
- *    only if every one of them refused for good; one that might do later makes it wait (R3).
+ *    does not suffice is passed over for the next address, then the next host (RFC 5321 5.1).
+ *    Mail fails only if every one of them refused for good; one that might do later makes it
+ *    wait (R3).
  *  - What a server says of the message (MAIL, RCPT, DATA, the final dot) counts: 5xx fails, 4xx
- *    waits, and no other host is asked. 421 and a lost connection before the final dot is
- *    said are of the server, not the message: the next address is tried.
+ *    waits, and no other host is asked. 421 and a lost connection before the final dot is said
+ *    are of the server, not the message: the next address is tried. An answer to content that has
+ *    not ended is neither: it waits (R12).
  *  - After the final dot nobody else is tried: the server may have the message. It waits, and may
  *    arrive twice (R9).
  *  - TLS that is demanded and does not come is always temporary and never answered with plaintext.
