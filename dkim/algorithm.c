@@ -5,8 +5,7 @@
 
 #include <assert.h>
 
-const char *
-dkim_algorithm_name(enum dkim_algorithm algorithm)
+const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
 {
 	switch (algorithm) {
 #define X(symbol, name, key)                                                                       \
@@ -18,8 +17,7 @@ dkim_algorithm_name(enum dkim_algorithm algorithm)
 	return "";
 }
 
-const char *
-dkim_algorithm_key_type(enum dkim_algorithm algorithm)
+const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm)
 {
 	switch (algorithm) {
 #define X(symbol, name, key)                                                                       \
@@ -31,14 +29,12 @@ dkim_algorithm_key_type(enum dkim_algorithm algorithm)
 	return "";
 }
 
-static bool
-is_letter_or_digit(char c)
+static bool is_letter_or_digit(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-bool
-dkim_selector_is_valid(const char *text, size_t n)
+bool dkim_selector_is_valid(const char *text, size_t n)
 {
 	size_t n_label = 0;
 

@@ -18,8 +18,7 @@ struct dkim_body_hash {
 
 static dkim_canonical_sink add;
 
-struct dkim_body_hash *
-dkim_body_hash_create(enum dkim_canonical how)
+struct dkim_body_hash *dkim_body_hash_create(enum dkim_canonical how)
 {
 	struct dkim_body_hash *hash = mem_create(sizeof *hash);
 
@@ -31,15 +30,13 @@ dkim_body_hash_create(enum dkim_canonical how)
 	return hash;
 }
 
-void
-dkim_body_hash_update(struct dkim_body_hash *hash, const void *bytes, size_t n)
+void dkim_body_hash_update(struct dkim_body_hash *hash, const void *bytes, size_t n)
 {
 	assert(!hash->is_finished);
 	dkim_canonical_body_update(&hash->body, bytes, n);
 }
 
-static void
-add(void *arg, const void *bytes, size_t n)
+static void add(void *arg, const void *bytes, size_t n)
 {
 	struct dkim_body_hash *hash = arg;
 
@@ -47,8 +44,7 @@ add(void *arg, const void *bytes, size_t n)
 		abort();
 }
 
-void
-dkim_body_hash_finish(struct dkim_body_hash *hash, uint8_t digest[DKIM_DIGEST_SIZE])
+void dkim_body_hash_finish(struct dkim_body_hash *hash, uint8_t digest[DKIM_DIGEST_SIZE])
 {
 	assert(!hash->is_finished);
 	hash->is_finished = true;
@@ -57,8 +53,7 @@ dkim_body_hash_finish(struct dkim_body_hash *hash, uint8_t digest[DKIM_DIGEST_SI
 		abort();
 }
 
-void
-dkim_body_hash_destroy(struct dkim_body_hash **hash)
+void dkim_body_hash_destroy(struct dkim_body_hash **hash)
 {
 	if (*hash == NULL)
 		return;

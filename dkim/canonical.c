@@ -13,14 +13,12 @@ static void end_line(struct dkim_canonical_body *body);
 static void put(struct dkim_canonical_body *body, const char *bytes, size_t n);
 static void flush(struct dkim_canonical_body *body);
 
-static bool
-is_space(char c)
+static bool is_space(char c)
 {
 	return c == ' ' || c == '\t';
 }
 
-void
-dkim_canonical_header(enum dkim_canonical how, struct slice field, struct buffer *out)
+void dkim_canonical_header(enum dkim_canonical how, struct slice field, struct buffer *out)
 {
 	const char *colon = memchr(field.bytes, ':', field.n);
 	size_t n_name;
@@ -45,8 +43,7 @@ dkim_canonical_header(enum dkim_canonical how, struct slice field, struct buffer
 }
 
 /* Unfolds, makes one space of each run of white space, and none at either end. */
-static void
-relax_value(const char *value, size_t n, struct buffer *out)
+static void relax_value(const char *value, size_t n, struct buffer *out)
 {
 	bool held_space = false, is_open = false;
 	size_t i = 0;
@@ -74,8 +71,7 @@ relax_value(const char *value, size_t n, struct buffer *out)
 	}
 }
 
-void
-dkim_canonical_body_init(
+void dkim_canonical_body_init(
     struct dkim_canonical_body *body, enum dkim_canonical how, dkim_canonical_sink *sink, void *arg)
 {
 	body->how = how;
@@ -87,8 +83,7 @@ dkim_canonical_body_init(
 	body->n_ready = 0;
 }
 
-void
-dkim_canonical_body_update(struct dkim_canonical_body *body, const char *bytes, size_t n)
+void dkim_canonical_body_update(struct dkim_canonical_body *body, const char *bytes, size_t n)
 {
 	bool relaxed = body->how == DKIM_RELAXED;
 	size_t i = 0;
@@ -122,8 +117,7 @@ dkim_canonical_body_update(struct dkim_canonical_body *body, const char *bytes, 
 	}
 }
 
-void
-dkim_canonical_body_finish(struct dkim_canonical_body *body)
+void dkim_canonical_body_finish(struct dkim_canonical_body *body)
 {
 	if (body->held_cr)
 		give_run(body, "\r", 1);
@@ -137,8 +131,7 @@ dkim_canonical_body_finish(struct dkim_canonical_body *body)
 }
 
 /* Bytes of a line that count; so everything held before them counts as well. */
-static void
-give_run(struct dkim_canonical_body *body, const char *bytes, size_t n)
+static void give_run(struct dkim_canonical_body *body, const char *bytes, size_t n)
 {
 	for (; body->n_held_lines > 0; body->n_held_lines--)
 		put(body, "\r\n", 2);
@@ -149,8 +142,7 @@ give_run(struct dkim_canonical_body *body, const char *bytes, size_t n)
 	body->line_is_open = true;
 }
 
-static void
-end_line(struct dkim_canonical_body *body)
+static void end_line(struct dkim_canonical_body *body)
 {
 	body->held_space = false;
 	if (body->line_is_open)
@@ -160,8 +152,7 @@ end_line(struct dkim_canonical_body *body)
 	body->line_is_open = false;
 }
 
-static void
-put(struct dkim_canonical_body *body, const char *bytes, size_t n)
+static void put(struct dkim_canonical_body *body, const char *bytes, size_t n)
 {
 	if (n == 0)
 		return;
@@ -176,8 +167,7 @@ put(struct dkim_canonical_body *body, const char *bytes, size_t n)
 	body->n_ready += n;
 }
 
-static void
-flush(struct dkim_canonical_body *body)
+static void flush(struct dkim_canonical_body *body)
 {
 	if (body->n_ready > 0)
 		body->sink(body->arg, body->ready, body->n_ready);

@@ -7,8 +7,7 @@
 
 #include <openssl/evp.h>
 
-void
-dkim_digest(const void *bytes, size_t n, uint8_t digest[DKIM_DIGEST_SIZE])
+void dkim_digest(const void *bytes, size_t n, uint8_t digest[DKIM_DIGEST_SIZE])
 {
 	/* Fails only when memory does, and then we stop as everywhere. */
 	if (EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) != 1)

@@ -11,8 +11,7 @@
 static bool take_field(struct slice header, size_t *at, struct dkim_field *field);
 static bool line_end(struct slice header, size_t at, size_t *end);
 
-bool
-dkim_fields_init(struct dkim_fields *fields, struct slice header)
+bool dkim_fields_init(struct dkim_fields *fields, struct slice header)
 {
 	size_t at = 0, room = 0;
 
@@ -37,28 +36,24 @@ dkim_fields_init(struct dkim_fields *fields, struct slice header)
 	return true;
 }
 
-void
-dkim_fields_finish(struct dkim_fields *fields)
+void dkim_fields_finish(struct dkim_fields *fields)
 {
 	free(fields->fields);
 	*fields = (struct dkim_fields){ 0 };
 }
 
 /* RFC 5322 3.6.8: printable, no space, no colon */
-static bool
-is_name_byte(char c)
+static bool is_name_byte(char c)
 {
 	return c > ' ' && c < 127 && c != ':';
 }
 
-static bool
-is_space(char c)
+static bool is_space(char c)
 {
 	return c == ' ' || c == '\t';
 }
 
-static bool
-take_field(struct slice header, size_t *at, struct dkim_field *field)
+static bool take_field(struct slice header, size_t *at, struct dkim_field *field)
 {
 	size_t start = *at, colon, end, n_name = 0;
 
@@ -79,8 +74,7 @@ take_field(struct slice header, size_t *at, struct dkim_field *field)
 }
 
 /* Where the CRLF is. A bare CR or LF, or a NUL, is where two readers would see two headers. */
-static bool
-line_end(struct slice header, size_t at, size_t *end)
+static bool line_end(struct slice header, size_t at, size_t *end)
 {
 	const char *line = header.bytes + at;
 	const char *feed = memchr(line, '\n', header.n - at);

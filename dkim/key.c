@@ -46,8 +46,7 @@ static int sign_ed25519(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signatur
 static void say_openssl(const char *what, char *error, size_t room);
 static int write_whole(int fd, const char *bytes, size_t n);
 
-struct dkim_key *
-dkim_key_load(const char *path, char *remark, size_t room)
+struct dkim_key *dkim_key_load(const char *path, char *remark, size_t room)
 {
 	/* Without O_NONBLOCK a FIFO in place of the file would hold us for ever. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -70,8 +69,7 @@ dkim_key_load(const char *path, char *remark, size_t room)
 	return key;
 }
 
-static int
-check_file(int fd, const char *path, size_t *size, char *remark, size_t room)
+static int check_file(int fd, const char *path, size_t *size, char *remark, size_t room)
 {
 	struct stat st;
 
@@ -99,8 +97,7 @@ check_file(int fd, const char *path, size_t *size, char *remark, size_t room)
 	return 0;
 }
 
-static char *
-read_whole(int fd, size_t *size, const char *path, char *remark, size_t room)
+static char *read_whole(int fd, size_t *size, const char *path, char *remark, size_t room)
 {
 	char *bytes = mem_create(*size + 1);
 	size_t at = 0;
@@ -123,8 +120,7 @@ read_whole(int fd, size_t *size, const char *path, char *remark, size_t room)
 	return bytes;
 }
 
-struct dkim_key *
-dkim_key_parse(struct slice pem, const char *name, char *remark, size_t room)
+struct dkim_key *dkim_key_parse(struct slice pem, const char *name, char *remark, size_t room)
 {
 	bool was_asked = false;
 	EVP_PKEY *pkey;
@@ -148,8 +144,7 @@ dkim_key_parse(struct slice pem, const char *name, char *remark, size_t room)
 }
 
 /* Without it OpenSSL would ask at the terminal. */
-static int
-no_passphrase(char *buffer, int size, int writing, void *arg)
+static int no_passphrase(char *buffer, int size, int writing, void *arg)
 {
 	bool *was_asked = arg;
 
@@ -159,8 +154,7 @@ no_passphrase(char *buffer, int size, int writing, void *arg)
 }
 
 /* Takes pkey over. */
-static struct dkim_key *
-accept_key(EVP_PKEY *pkey, const char *name, char *remark, size_t room)
+static struct dkim_key *accept_key(EVP_PKEY *pkey, const char *name, char *remark, size_t room)
 {
 	int type = EVP_PKEY_get_base_id(pkey), bits = EVP_PKEY_get_bits(pkey);
 	struct dkim_key *key;
@@ -191,8 +185,7 @@ accept_key(EVP_PKEY *pkey, const char *name, char *remark, size_t room)
 	return key;
 }
 
-struct dkim_key *
-dkim_key_generate(enum dkim_algorithm algorithm)
+struct dkim_key *dkim_key_generate(enum dkim_algorithm algorithm)
 {
 	struct dkim_key *key = mem_create(sizeof *key);
 
@@ -209,8 +202,7 @@ dkim_key_generate(enum dkim_algorithm algorithm)
 	return key;
 }
 
-void
-dkim_key_destroy(struct dkim_key **key)
+void dkim_key_destroy(struct dkim_key **key)
 {
 	if (*key == NULL)
 		return;
@@ -219,20 +211,17 @@ dkim_key_destroy(struct dkim_key **key)
 	*key = NULL;
 }
 
-enum dkim_algorithm
-dkim_key_algorithm(const struct dkim_key *key)
+enum dkim_algorithm dkim_key_algorithm(const struct dkim_key *key)
 {
 	return key->algorithm;
 }
 
-unsigned
-dkim_key_bits(const struct dkim_key *key)
+unsigned dkim_key_bits(const struct dkim_key *key)
 {
 	return (unsigned)EVP_PKEY_get_bits(key->pkey);
 }
 
-int
-dkim_key_sign(const struct dkim_key *key, const uint8_t digest[DKIM_DIGEST_SIZE],
+int dkim_key_sign(const struct dkim_key *key, const uint8_t digest[DKIM_DIGEST_SIZE],
     uint8_t signature[DKIM_SIGNATURE_MAX], size_t *n_signature, char *error, size_t room)
 {
 	int result = -1;
@@ -250,8 +239,7 @@ dkim_key_sign(const struct dkim_key *key, const uint8_t digest[DKIM_DIGEST_SIZE]
 }
 
 /* RFC 6376 3.3.2: RSASSA-PKCS1-v1_5 over what is already the SHA-256 */
-static int
-sign_rsa(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *n)
+static int sign_rsa(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *n)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
 	int result = -1;
@@ -266,8 +254,7 @@ sign_rsa(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *n)
 }
 
 /* RFC 8463 3: PureEdDSA, whose message is the SHA-256 */
-static int
-sign_ed25519(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *n)
+static int sign_ed25519(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *n)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int result = -1;
@@ -279,8 +266,7 @@ sign_ed25519(EVP_PKEY *pkey, const uint8_t *digest, uint8_t *signature, size_t *
 	return result;
 }
 
-static void
-say_openssl(const char *what, char *error, size_t room)
+static void say_openssl(const char *what, char *error, size_t room)
 {
 	unsigned long code = ERR_get_error();
 	const char *reason = ERR_reason_error_string(code);
@@ -289,8 +275,7 @@ say_openssl(const char *what, char *error, size_t room)
 	ERR_clear_error();
 }
 
-int
-dkim_key_save(const struct dkim_key *key, const char *path, char *error, size_t room)
+int dkim_key_save(const struct dkim_key *key, const char *path, char *error, size_t room)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	int fd, result, saved_errno;
@@ -321,8 +306,7 @@ dkim_key_save(const struct dkim_key *key, const char *path, char *error, size_t 
 	return result;
 }
 
-static int
-write_whole(int fd, const char *bytes, size_t n)
+static int write_whole(int fd, const char *bytes, size_t n)
 {
 	while (n > 0) {
 		ssize_t written = write(fd, bytes, n);
@@ -337,8 +321,7 @@ write_whole(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-char *
-dkim_key_record(const struct dkim_key *key)
+char *dkim_key_record(const struct dkim_key *key)
 {
 	uint8_t raw[ED25519_SIZE], *bytes = NULL;
 	char *base64, *record;
@@ -362,8 +345,7 @@ dkim_key_record(const struct dkim_key *key)
 	return record;
 }
 
-char *
-dkim_key_zone_record(const struct dkim_key *key, const char *domain, const char *selector)
+char *dkim_key_zone_record(const struct dkim_key *key, const char *domain, const char *selector)
 {
 	char *record = dkim_key_record(key);
 	size_t n = strlen(record);

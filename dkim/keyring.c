@@ -24,14 +24,12 @@ struct dkim_keyring {
 static struct held_key *find(
     const struct dkim_keyring *ring, const char *domain, const char *selector);
 
-struct dkim_keyring *
-dkim_keyring_create(void)
+struct dkim_keyring *dkim_keyring_create(void)
 {
 	return mem_create(sizeof(struct dkim_keyring));
 }
 
-void
-dkim_keyring_add(
+void dkim_keyring_add(
     struct dkim_keyring *ring, const char *domain, const char *selector, struct dkim_key *key)
 {
 	struct held_key *held = find(ring, domain, selector);
@@ -46,8 +44,8 @@ dkim_keyring_add(
 	    (struct held_key){ mem_copy_text(domain), mem_copy_text(selector), key };
 }
 
-const struct dkim_key *
-dkim_keyring_find(const struct dkim_keyring *ring, const char *domain, const char *selector)
+const struct dkim_key *dkim_keyring_find(
+    const struct dkim_keyring *ring, const char *domain, const char *selector)
 {
 	const struct held_key *held = find(ring, domain, selector);
 
@@ -55,8 +53,8 @@ dkim_keyring_find(const struct dkim_keyring *ring, const char *domain, const cha
 }
 
 /* A thousand comparisons cost a hundredth of the signature that follows. */
-static struct held_key *
-find(const struct dkim_keyring *ring, const char *domain, const char *selector)
+static struct held_key *find(
+    const struct dkim_keyring *ring, const char *domain, const char *selector)
 {
 	for (size_t i = 0; i < ring->n; i++) {
 		if (strcmp(ring->keys[i].domain, domain) == 0 &&
@@ -66,22 +64,19 @@ find(const struct dkim_keyring *ring, const char *domain, const char *selector)
 	return NULL;
 }
 
-size_t
-dkim_keyring_n(const struct dkim_keyring *ring)
+size_t dkim_keyring_n(const struct dkim_keyring *ring)
 {
 	return ring->n;
 }
 
-struct dkim_keyring_entry
-dkim_keyring_at(const struct dkim_keyring *ring, size_t i)
+struct dkim_keyring_entry dkim_keyring_at(const struct dkim_keyring *ring, size_t i)
 {
 	const struct held_key *held = &ring->keys[i];
 
 	return (struct dkim_keyring_entry){ held->domain, held->selector, held->key };
 }
 
-int
-dkim_keyring_sign(const struct dkim_keyring *ring, const char *domain, const char *selector,
+int dkim_keyring_sign(const struct dkim_keyring *ring, const char *domain, const char *selector,
     const uint8_t digest[DKIM_DIGEST_SIZE], uint8_t signature[DKIM_SIGNATURE_MAX],
     size_t *n_signature, char *error, size_t room)
 {
@@ -97,8 +92,7 @@ dkim_keyring_sign(const struct dkim_keyring *ring, const char *domain, const cha
 	return dkim_key_sign(key, digest, signature, n_signature, error, room);
 }
 
-void
-dkim_keyring_destroy(struct dkim_keyring **ring)
+void dkim_keyring_destroy(struct dkim_keyring **ring)
 {
 	if (*ring == NULL)
 		return;

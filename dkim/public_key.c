@@ -36,8 +36,7 @@ static bool verify_rsa(EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *sig
 static bool verify_ed25519(
     EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size_t n);
 
-struct dkim_public_key *
-dkim_public_key_parse(struct slice record, char *why, size_t room)
+struct dkim_public_key *dkim_public_key_parse(struct slice record, char *why, size_t room)
 {
 	struct dkim_public_key *key = mem_create(sizeof *key);
 	const struct dkim_tag *published;
@@ -78,8 +77,8 @@ fail:
 }
 
 /* Everything in the record besides the key: what it is, and what it may be used for. */
-static bool
-read_terms(const struct dkim_tags *tags, struct dkim_public_key *key, char *why, size_t room)
+static bool read_terms(
+    const struct dkim_tags *tags, struct dkim_public_key *key, char *why, size_t room)
 {
 	const struct dkim_tag *version = dkim_tags_find(tags, "v");
 	const struct dkim_tag *type = dkim_tags_find(tags, "k");
@@ -107,8 +106,7 @@ read_terms(const struct dkim_tags *tags, struct dkim_public_key *key, char *why,
 	return wrong == NULL;
 }
 
-static bool
-list_has(const struct dkim_tags *tags, const char *name, const char *word)
+static bool list_has(const struct dkim_tags *tags, const char *name, const char *word)
 {
 	const struct dkim_tag *tag = dkim_tags_find(tags, name);
 	struct slice left, next;
@@ -123,8 +121,7 @@ list_has(const struct dkim_tags *tags, const char *name, const char *word)
 	return false;
 }
 
-static EVP_PKEY *
-read_key(enum dkim_algorithm algorithm, const uint8_t *bytes, size_t n)
+static EVP_PKEY *read_key(enum dkim_algorithm algorithm, const uint8_t *bytes, size_t n)
 {
 	const uint8_t *at = bytes;
 	EVP_PKEY *pkey = NULL;
@@ -145,8 +142,7 @@ read_key(enum dkim_algorithm algorithm, const uint8_t *bytes, size_t n)
 	return pkey;
 }
 
-void
-dkim_public_key_destroy(struct dkim_public_key **key)
+void dkim_public_key_destroy(struct dkim_public_key **key)
 {
 	if (*key == NULL)
 		return;
@@ -155,39 +151,33 @@ dkim_public_key_destroy(struct dkim_public_key **key)
 	*key = NULL;
 }
 
-enum dkim_algorithm
-dkim_public_key_algorithm(const struct dkim_public_key *key)
+enum dkim_algorithm dkim_public_key_algorithm(const struct dkim_public_key *key)
 {
 	return key->algorithm;
 }
 
-unsigned
-dkim_public_key_bits(const struct dkim_public_key *key)
+unsigned dkim_public_key_bits(const struct dkim_public_key *key)
 {
 	return (unsigned)EVP_PKEY_get_bits(key->pkey);
 }
 
-bool
-dkim_public_key_is_testing(const struct dkim_public_key *key)
+bool dkim_public_key_is_testing(const struct dkim_public_key *key)
 {
 	return key->is_testing;
 }
 
-bool
-dkim_public_key_forbids_subdomains(const struct dkim_public_key *key)
+bool dkim_public_key_forbids_subdomains(const struct dkim_public_key *key)
 {
 	return key->forbids_subdomains;
 }
 
-bool
-dkim_public_key_equals(const struct dkim_public_key *a, const struct dkim_public_key *b)
+bool dkim_public_key_equals(const struct dkim_public_key *a, const struct dkim_public_key *b)
 {
 	return EVP_PKEY_eq(a->pkey, b->pkey) == 1;
 }
 
-bool
-dkim_public_key_verify(const struct dkim_public_key *key, const uint8_t digest[DKIM_DIGEST_SIZE],
-    const uint8_t *signature, size_t n_signature)
+bool dkim_public_key_verify(const struct dkim_public_key *key,
+    const uint8_t digest[DKIM_DIGEST_SIZE], const uint8_t *signature, size_t n_signature)
 {
 	bool is_good = false;
 
@@ -203,8 +193,7 @@ dkim_public_key_verify(const struct dkim_public_key *key, const uint8_t digest[D
 	return is_good;
 }
 
-static bool
-verify_rsa(EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size_t n)
+static bool verify_rsa(EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size_t n)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
 	bool is_good = ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
@@ -216,8 +205,8 @@ verify_rsa(EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size
 	return is_good;
 }
 
-static bool
-verify_ed25519(EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size_t n)
+static bool verify_ed25519(
+    EVP_PKEY *pkey, const uint8_t *digest, const uint8_t *signature, size_t n)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool is_good = ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&

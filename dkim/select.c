@@ -18,8 +18,7 @@ static const struct {
 
 enum { N_SIGNED_FIELDS = sizeof signed_fields / sizeof *signed_fields };
 
-void
-dkim_selection_init(struct dkim_selection *selection, const struct dkim_fields *fields)
+void dkim_selection_init(struct dkim_selection *selection, const struct dkim_fields *fields)
 {
 	selection->n = 0;
 	selection->selected =
@@ -37,8 +36,7 @@ dkim_selection_init(struct dkim_selection *selection, const struct dkim_fields *
 	}
 }
 
-void
-dkim_selection_finish(struct dkim_selection *selection)
+void dkim_selection_finish(struct dkim_selection *selection)
 {
 	free(selection->selected);
 	*selection = (struct dkim_selection){ 0 };

@@ -32,8 +32,7 @@ static void hash_header(const struct dkim_selection *selection, struct slice hea
 static bool has_from(const struct dkim_selection *selection);
 static bool domain_is_canonical(const char *domain);
 
-int
-dkim_sign_prepare(const struct dkim_seal *seal, struct slice header, char **field,
+int dkim_sign_prepare(const struct dkim_seal *seal, struct slice header, char **field,
     uint8_t digest[DKIM_DIGEST_SIZE], char *error, size_t room)
 {
 	struct dkim_selection selection;
@@ -76,8 +75,7 @@ out:
 }
 
 /* The keeper looks a key up by this very text, and verifiers ask the DNS for it. */
-static bool
-domain_is_canonical(const char *domain)
+static bool domain_is_canonical(const char *domain)
 {
 	char canonical[DOMAIN_MAX];
 
@@ -85,8 +83,7 @@ domain_is_canonical(const char *domain)
 	       strcmp(domain, canonical) == 0;
 }
 
-static bool
-has_from(const struct dkim_selection *selection)
+static bool has_from(const struct dkim_selection *selection)
 {
 	for (size_t i = 0; i < selection->n; i++) {
 		if (selection->selected[i].field != NULL &&
@@ -97,8 +94,7 @@ has_from(const struct dkim_selection *selection)
 }
 
 /* b= comes last, so that the signature can be put behind it. */
-static void
-write_field(
+static void write_field(
     const struct dkim_seal *seal, const struct dkim_selection *selection, struct buffer *field)
 {
 	char body_hash[BASE64_ROOM(DKIM_DIGEST_SIZE)];
@@ -119,8 +115,7 @@ write_field(
 }
 
 /* Never breaks a word; folds before one that does not fit. */
-static void
-write_word(struct buffer *field, const char *before, const char *format, ...)
+static void write_word(struct buffer *field, const char *before, const char *format, ...)
 {
 	char word[DOMAIN_MAX + 16];
 	va_list args;
@@ -136,8 +131,7 @@ write_word(struct buffer *field, const char *before, const char *format, ...)
 	buffer_add(field, word, (size_t)n);
 }
 
-static size_t
-column_of(const char *text, size_t n)
+static size_t column_of(const char *text, size_t n)
 {
 	const char *feed = memrchr(text, '\n', n);
 
@@ -145,9 +139,8 @@ column_of(const char *text, size_t n)
 }
 
 /* RFC 6376 3.7: the fields in the order of h=, each with CRLF, then this one without. */
-static void
-hash_header(const struct dkim_selection *selection, struct slice header, const struct buffer *field,
-    uint8_t digest[DKIM_DIGEST_SIZE])
+static void hash_header(const struct dkim_selection *selection, struct slice header,
+    const struct buffer *field, uint8_t digest[DKIM_DIGEST_SIZE])
 {
 	struct buffer canonical;
 
@@ -165,8 +158,7 @@ hash_header(const struct dkim_selection *selection, struct slice header, const s
 	buffer_finish(&canonical);
 }
 
-char *
-dkim_sign_finish(const char *field, const uint8_t *signature, size_t n_signature)
+char *dkim_sign_finish(const char *field, const uint8_t *signature, size_t n_signature)
 {
 	char base64[BASE64_ROOM(DKIM_SIGNATURE_MAX)];
 	size_t column = column_of(field, strlen(field)), n, at = 0;

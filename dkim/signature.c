@@ -48,8 +48,8 @@ static const struct {
 	{ "x", false, read_expiry },
 };
 
-bool
-dkim_signature_parse(struct slice field, struct dkim_signature *signature, char *why, size_t room)
+bool dkim_signature_parse(
+    struct slice field, struct dkim_signature *signature, char *why, size_t room)
 {
 	const char *colon = memchr(field.bytes, ':', field.n);
 	struct dkim_tags tags;
@@ -75,22 +75,19 @@ dkim_signature_parse(struct slice field, struct dkim_signature *signature, char 
 	return true;
 }
 
-static bool
-say(char *why, size_t room, const char *text)
+static bool say(char *why, size_t room, const char *text)
 {
 	snprintf(why, room, "%s", text);
 	return false;
 }
 
-static bool
-read_version(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_version(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	(void)s;
 	return slice_equals(value, "1") || say(why, room, "v= is not 1");
 }
 
-static bool
-read_algorithm(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_algorithm(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	if (slice_equals_nocase(value, dkim_algorithm_name(DKIM_RSA_SHA256)))
 		s->algorithm = DKIM_RSA_SHA256;
@@ -103,15 +100,13 @@ read_algorithm(struct slice value, struct dkim_signature *s, char *why, size_t r
 	return true;
 }
 
-static bool
-read_signature(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_signature(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	return dkim_tag_base64(value, s->signature, sizeof s->signature, &s->n_signature) ||
 	       say(why, room, "b= is not a signature in base64");
 }
 
-static bool
-read_body_hash(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_body_hash(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	size_t n;
 
@@ -120,8 +115,7 @@ read_body_hash(struct slice value, struct dkim_signature *s, char *why, size_t r
 	       say(why, room, "bh= is not a SHA-256 in base64");
 }
 
-static bool
-read_form(struct slice text, enum dkim_canonical *form)
+static bool read_form(struct slice text, enum dkim_canonical *form)
 {
 	bool is_relaxed = slice_equals_nocase(text, "relaxed");
 
@@ -130,8 +124,7 @@ read_form(struct slice text, enum dkim_canonical *form)
 }
 
 /* header/body; without the second, that is simple. Both are without c=: so it is zero above. */
-static bool
-read_forms(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_forms(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	const char *slash = memchr(value.bytes, '/', value.n);
 	size_t n = slash == NULL ? value.n : (size_t)(slash - value.bytes);
@@ -143,15 +136,13 @@ read_forms(struct slice value, struct dkim_signature *s, char *why, size_t room)
 	return say(why, room, "c= names a canonical form we don't know");
 }
 
-static bool
-read_domain(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_domain(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	return domain_canonical(value.bytes, value.n, s->domain) ||
 	       say(why, room, "d= is not a domain");
 }
 
-static bool
-read_names(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_names(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	struct slice left = value, name;
 	bool has_from = false;
@@ -170,8 +161,7 @@ read_names(struct slice value, struct dkim_signature *s, char *why, size_t room)
 }
 
 /* RFC 6376 3.5: the domain of i= is that of d= or below it. */
-static bool
-read_identity(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_identity(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	const char *at = memrchr(value.bytes, '@', value.n);
 	char domain[DOMAIN_MAX];
@@ -184,16 +174,14 @@ read_identity(struct slice value, struct dkim_signature *s, char *why, size_t ro
 	return true;
 }
 
-static bool
-read_length(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_length(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	(void)value, (void)why, (void)room;
 	s->has_length = true;
 	return true;
 }
 
-static bool
-read_query(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_query(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	struct slice left = value, method;
 
@@ -205,8 +193,7 @@ read_query(struct slice value, struct dkim_signature *s, char *why, size_t room)
 	return say(why, room, "q= asks for the key elsewhere than in the DNS");
 }
 
-static bool
-read_selector(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_selector(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	if (!dkim_selector_is_valid(value.bytes, value.n))
 		return say(why, room, "s= is not a selector");
@@ -215,22 +202,19 @@ read_selector(struct slice value, struct dkim_signature *s, char *why, size_t ro
 	return true;
 }
 
-static bool
-read_seconds(struct slice value, uint64_t *seconds)
+static bool read_seconds(struct slice value, uint64_t *seconds)
 {
 	return value.n <= TIME_DIGITS_MAX &&
 	       number_parse(value.bytes, value.n, UINT64_MAX, seconds);
 }
 
-static bool
-read_time(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_time(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	s->has_time = read_seconds(value, &s->time_s);
 	return s->has_time || say(why, room, "t= is not a time");
 }
 
-static bool
-read_expiry(struct slice value, struct dkim_signature *s, char *why, size_t room)
+static bool read_expiry(struct slice value, struct dkim_signature *s, char *why, size_t room)
 {
 	s->has_expiry = read_seconds(value, &s->expiry_s);
 	if (!s->has_expiry)
@@ -238,8 +222,7 @@ read_expiry(struct slice value, struct dkim_signature *s, char *why, size_t room
 	return !s->has_time || s->expiry_s > s->time_s || say(why, room, "x= is not after t=");
 }
 
-bool
-dkim_signature_next_name(struct slice *names, struct slice *name)
+bool dkim_signature_next_name(struct slice *names, struct slice *name)
 {
 	const char *colon;
 

@@ -14,8 +14,7 @@ static bool value_is_valid(struct slice value);
 static void skip_space(struct slice *text);
 static void drop_space(struct slice *text);
 
-bool
-dkim_tags_parse(struct slice text, struct dkim_tags *tags)
+bool dkim_tags_parse(struct slice text, struct dkim_tags *tags)
 {
 	struct slice left = text;
 
@@ -40,15 +39,13 @@ dkim_tags_parse(struct slice text, struct dkim_tags *tags)
 	return true;
 }
 
-static bool
-is_letter(char c)
+static bool is_letter(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 /* [FWS] name [FWS] "=" [FWS] value [FWS], and the ";" with space that may end the list */
-static bool
-take_tag(struct slice *left, struct dkim_tag *tag)
+static bool take_tag(struct slice *left, struct dkim_tag *tag)
 {
 	const char *end;
 	struct slice rest;
@@ -83,8 +80,7 @@ take_tag(struct slice *left, struct dkim_tag *tag)
 }
 
 /* Printable bytes, spaces and tabs; CRLF only where white space follows: a fold. */
-static bool
-value_is_valid(struct slice value)
+static bool value_is_valid(struct slice value)
 {
 	for (size_t i = 0; i < value.n; i++) {
 		char c = value.bytes[i];
@@ -99,28 +95,24 @@ value_is_valid(struct slice value)
 	return true;
 }
 
-static bool
-is_space(char c)
+static bool is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static void
-skip_space(struct slice *text)
+static void skip_space(struct slice *text)
 {
 	while (text->n > 0 && is_space(text->bytes[0]))
 		*text = (struct slice){ text->bytes + 1, text->n - 1 };
 }
 
-static void
-drop_space(struct slice *text)
+static void drop_space(struct slice *text)
 {
 	while (text->n > 0 && is_space(text->bytes[text->n - 1]))
 		text->n--;
 }
 
-const struct dkim_tag *
-dkim_tags_find(const struct dkim_tags *tags, const char *name)
+const struct dkim_tag *dkim_tags_find(const struct dkim_tags *tags, const char *name)
 {
 	for (size_t i = 0; i < tags->n; i++) {
 		if (slice_equals(tags->tags[i].name, name))
@@ -129,8 +121,7 @@ dkim_tags_find(const struct dkim_tags *tags, const char *name)
 	return NULL;
 }
 
-bool
-dkim_tag_base64(struct slice value, void *bytes, size_t max, size_t *n_bytes)
+bool dkim_tag_base64(struct slice value, void *bytes, size_t max, size_t *n_bytes)
 {
 	size_t n_most = BASE64_ROOM(max), n = 0;
 	char *text = mem_create(n_most + 1);

@@ -31,8 +31,7 @@ static void add_own_field(
     const struct dkim_signature *signature, struct slice field, struct buffer *out);
 static bool say(struct dkim_result *result, enum dkim_verdict verdict, const char *why);
 
-const char *
-dkim_verdict_name(enum dkim_verdict verdict)
+const char *dkim_verdict_name(enum dkim_verdict verdict)
 {
 	switch (verdict) {
 #define X(symbol, word)                                                                            \
@@ -44,8 +43,7 @@ dkim_verdict_name(enum dkim_verdict verdict)
 	return "";
 }
 
-bool
-dkim_verify_find(struct slice message, size_t which, struct dkim_signature *signature,
+bool dkim_verify_find(struct slice message, size_t which, struct dkim_signature *signature,
     struct dkim_result *result)
 {
 	struct dkim_fields fields;
@@ -57,8 +55,7 @@ dkim_verify_find(struct slice message, size_t which, struct dkim_signature *sign
 	return true;
 }
 
-bool
-dkim_verify(struct slice message, size_t which, struct slice record, int64_t now_s,
+bool dkim_verify(struct slice message, size_t which, struct slice record, int64_t now_s,
     struct dkim_result *result)
 {
 	struct dkim_public_key *key = NULL;
@@ -97,8 +94,7 @@ dkim_verify(struct slice message, size_t which, struct slice record, int64_t now
 	return result->verdict == DKIM_PASS;
 }
 
-static bool
-say(struct dkim_result *result, enum dkim_verdict verdict, const char *why)
+static bool say(struct dkim_result *result, enum dkim_verdict verdict, const char *why)
 {
 	result->verdict = verdict;
 	snprintf(result->text, sizeof result->text, "%s%s%s", dkim_verdict_name(verdict),
@@ -106,9 +102,8 @@ say(struct dkim_result *result, enum dkim_verdict verdict, const char *why)
 	return verdict == DKIM_PASS;
 }
 
-static bool
-take_apart(struct slice message, size_t which, struct dkim_fields *fields, size_t *field,
-    struct dkim_signature *signature, struct dkim_result *result)
+static bool take_apart(struct slice message, size_t which, struct dkim_fields *fields,
+    size_t *field, struct dkim_signature *signature, struct dkim_result *result)
 {
 	char why[DKIM_ERROR_MAX / 2];
 
@@ -127,8 +122,8 @@ take_apart(struct slice message, size_t which, struct dkim_fields *fields, size_
 	return say(result, DKIM_NO_SIGNATURE, NULL);
 }
 
-static bool
-is_in_time(const struct dkim_signature *signature, int64_t now_s, struct dkim_result *result)
+static bool is_in_time(
+    const struct dkim_signature *signature, int64_t now_s, struct dkim_result *result)
 {
 	uint64_t now = now_s > 0 ? (uint64_t)now_s : 0;
 
@@ -139,8 +134,7 @@ is_in_time(const struct dkim_signature *signature, int64_t now_s, struct dkim_re
 	return true;
 }
 
-static bool
-body_is_whole(const struct dkim_signature *signature, struct slice body)
+static bool body_is_whole(const struct dkim_signature *signature, struct slice body)
 {
 	struct dkim_body_hash *hash = dkim_body_hash_create(signature->body_form);
 	uint8_t digest[DKIM_DIGEST_SIZE];
@@ -152,9 +146,8 @@ body_is_whole(const struct dkim_signature *signature, struct slice body)
 }
 
 /* RFC 6376 5.4.2: each name takes the last field of that name that was not taken yet, or nothing. */
-static bool
-hash_header(const struct dkim_signature *signature, const struct dkim_fields *fields, size_t own,
-    size_t n_most, uint8_t digest[DKIM_DIGEST_SIZE])
+static bool hash_header(const struct dkim_signature *signature, const struct dkim_fields *fields,
+    size_t own, size_t n_most, uint8_t digest[DKIM_DIGEST_SIZE])
 {
 	struct slice left = signature->signed_names, name;
 	bool *is_taken = mem_create(fields->n);
@@ -186,8 +179,8 @@ hash_header(const struct dkim_signature *signature, const struct dkim_fields *fi
 }
 
 /* RFC 6376 3.7: with b= emptied of everything, the white space around its value too. */
-static void
-add_own_field(const struct dkim_signature *signature, struct slice field, struct buffer *out)
+static void add_own_field(
+    const struct dkim_signature *signature, struct slice field, struct buffer *out)
 {
 	size_t at = (size_t)(signature->raw_signature.bytes - field.bytes);
 	struct buffer without;

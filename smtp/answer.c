@@ -9,14 +9,12 @@
 
 enum { TEXT_MAX = SMTP_ANSWER_LINE_MAX - 32 }; /* besides codes and CRLF */
 
-void
-smtp_answer_write(struct evbuffer *out, const struct outcome *what)
+void smtp_answer_write(struct evbuffer *out, const struct outcome *what)
 {
 	smtp_answer_say(out, what->code, what->enhanced, what->text);
 }
 
-void
-smtp_answer_say(struct evbuffer *out, int code, const char *enhanced, const char *text)
+void smtp_answer_say(struct evbuffer *out, int code, const char *enhanced, const char *text)
 {
 	size_t left = strlen(text);
 

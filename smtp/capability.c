@@ -14,14 +14,12 @@ static void read_size(struct smtp_capability *c, struct slice parameters);
 static void read_auth(struct smtp_capability *c, struct slice parameters);
 static bool read_limits(struct smtp_capability *c, struct slice parameters);
 
-void
-smtp_capability_none(struct smtp_capability *c)
+void smtp_capability_none(struct smtp_capability *c)
 {
 	*c = (struct smtp_capability){ 0 };
 }
 
-void
-smtp_capability_read(struct smtp_capability *c, const struct smtp_reply *ehlo)
+void smtp_capability_read(struct smtp_capability *c, const struct smtp_reply *ehlo)
 {
 	unsigned n_limits = 0;
 
@@ -30,8 +28,7 @@ smtp_capability_read(struct smtp_capability *c, const struct smtp_reply *ehlo)
 		read_line(c, smtp_reply_line(ehlo, i), &n_limits);
 }
 
-static void
-read_line(struct smtp_capability *c, struct slice line, unsigned *n_limits)
+static void read_line(struct smtp_capability *c, struct slice line, unsigned *n_limits)
 {
 	struct slice keyword = next_word(&line);
 
@@ -49,8 +46,7 @@ read_line(struct smtp_capability *c, struct slice line, unsigned *n_limits)
 		c->mail_max = c->recipient_max = c->recipient_domain_max = 0;
 }
 
-static struct slice
-next_word(struct slice *rest)
+static struct slice next_word(struct slice *rest)
 {
 	struct slice word;
 
@@ -65,8 +61,7 @@ next_word(struct slice *rest)
 }
 
 /* RFC 1870 4: the number may be missing, and 0 is no limit. */
-static void
-read_size(struct smtp_capability *c, struct slice parameters)
+static void read_size(struct smtp_capability *c, struct slice parameters)
 {
 	struct slice word = next_word(&parameters);
 	uint64_t size = 0;
@@ -77,8 +72,7 @@ read_size(struct smtp_capability *c, struct slice parameters)
 	c->size_max = size;
 }
 
-static void
-read_auth(struct smtp_capability *c, struct slice parameters)
+static void read_auth(struct smtp_capability *c, struct slice parameters)
 {
 	size_t n = strlen(c->auth);
 	struct slice word;
@@ -93,8 +87,7 @@ read_auth(struct smtp_capability *c, struct slice parameters)
 }
 
 /* RFC 9422 3: NAME=VALUE, our three names with a number of at least 1; others are passed over. */
-static bool
-read_limits(struct smtp_capability *c, struct slice parameters)
+static bool read_limits(struct smtp_capability *c, struct slice parameters)
 {
 	struct {
 		const char *name;

@@ -10,8 +10,7 @@
 #include <event2/buffer.h>
 
 /* Nothing in text may end the line, or the path it stands in. */
-static void
-add_safe(struct evbuffer *out, const char *text)
+static void add_safe(struct evbuffer *out, const char *text)
 {
 	bool quoted = false;
 
@@ -27,36 +26,31 @@ add_safe(struct evbuffer *out, const char *text)
 	evbuffer_add(out, text, strlen(text));
 }
 
-static void
-add_text(struct evbuffer *out, const char *text)
+static void add_text(struct evbuffer *out, const char *text)
 {
 	evbuffer_add(out, text, strlen(text));
 }
 
-void
-smtp_command_ehlo(struct evbuffer *out, const char *hostname)
+void smtp_command_ehlo(struct evbuffer *out, const char *hostname)
 {
 	add_text(out, "EHLO ");
 	add_safe(out, hostname);
 	add_text(out, "\r\n");
 }
 
-void
-smtp_command_helo(struct evbuffer *out, const char *hostname)
+void smtp_command_helo(struct evbuffer *out, const char *hostname)
 {
 	add_text(out, "HELO ");
 	add_safe(out, hostname);
 	add_text(out, "\r\n");
 }
 
-void
-smtp_command_starttls(struct evbuffer *out)
+void smtp_command_starttls(struct evbuffer *out)
 {
 	add_text(out, "STARTTLS\r\n");
 }
 
-void
-smtp_command_mail(
+void smtp_command_mail(
     struct evbuffer *out, const struct smtp_command_mail *mail, const struct smtp_capability *can)
 {
 	add_text(out, "MAIL FROM:<");
@@ -69,28 +63,24 @@ smtp_command_mail(
 	add_text(out, "\r\n");
 }
 
-void
-smtp_command_rcpt(struct evbuffer *out, const char *recipient)
+void smtp_command_rcpt(struct evbuffer *out, const char *recipient)
 {
 	add_text(out, "RCPT TO:<");
 	add_safe(out, recipient);
 	add_text(out, ">\r\n");
 }
 
-void
-smtp_command_data(struct evbuffer *out)
+void smtp_command_data(struct evbuffer *out)
 {
 	add_text(out, "DATA\r\n");
 }
 
-void
-smtp_command_rset(struct evbuffer *out)
+void smtp_command_rset(struct evbuffer *out)
 {
 	add_text(out, "RSET\r\n");
 }
 
-void
-smtp_command_quit(struct evbuffer *out)
+void smtp_command_quit(struct evbuffer *out)
 {
 	add_text(out, "QUIT\r\n");
 }

@@ -14,8 +14,7 @@ enum { CONTENT_MAX = 16384 }; /* decoded at a time */
 static verb_proceed accept_content;
 static void end_content(struct smtp_server *s, struct evbuffer *out);
 
-bool
-session_check_data(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_data(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)rest;
 	if (s->transaction.n_recipients > 0)
@@ -25,8 +24,8 @@ session_check_data(struct smtp_server *s, struct slice rest, struct outcome *why
 }
 
 /* Refused, the transaction goes on: the client may try again, or RSET. */
-void
-session_proceed_data(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_data(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	const struct smtp_data_limits limits = {
 		.message_size = s->settings.message_size,
@@ -44,15 +43,13 @@ session_proceed_data(struct smtp_server *s, const struct outcome *verdict, struc
 	s->phase = PHASE_CONTENT;
 }
 
-void
-session_refuse_early_content(struct smtp_server *s, struct evbuffer *out)
+void session_refuse_early_content(struct smtp_server *s, struct evbuffer *out)
 {
 	session_end_saying(s, 554, "5.5.0", "content-early",
 	    "Nothing may follow DATA before its reply: goodbye", out);
 }
 
-bool
-session_read_content(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
+bool session_read_content(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
 {
 	struct evbuffer_iovec piece;
 
@@ -76,8 +73,7 @@ session_read_content(struct smtp_server *s, struct evbuffer *in, struct evbuffer
 	return true;
 }
 
-static void
-end_content(struct smtp_server *s, struct evbuffer *out)
+static void end_content(struct smtp_server *s, struct evbuffer *out)
 {
 	buffer_finish(&s->content);
 	if (!s->data.refused) {
@@ -90,8 +86,8 @@ end_content(struct smtp_server *s, struct evbuffer *out)
 	session_say_no(s, &s->data.refusal, out);
 }
 
-static void
-accept_content(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+static void accept_content(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	if (outcome_is_ok(verdict))
 		s->errors_cost = 0;
@@ -99,14 +95,12 @@ accept_content(struct smtp_server *s, const struct outcome *verdict, struct evbu
 	smtp_answer_write(out, verdict);
 }
 
-struct slice
-smtp_server_content(const struct smtp_server *s)
+struct slice smtp_server_content(const struct smtp_server *s)
 {
 	return (struct slice){ buffer_text(&s->content), s->content.n };
 }
 
-void
-smtp_server_refuse_content(struct smtp_server *s, const struct outcome *why)
+void smtp_server_refuse_content(struct smtp_server *s, const struct outcome *why)
 {
 	if (s->phase == PHASE_OVER)
 		return;
@@ -114,8 +108,7 @@ smtp_server_refuse_content(struct smtp_server *s, const struct outcome *why)
 	smtp_data_refuse(&s->data, why);
 }
 
-bool
-smtp_server_aborted(struct smtp_server *s)
+bool smtp_server_aborted(struct smtp_server *s)
 {
 	bool aborted = s->aborted;
 

@@ -13,16 +13,14 @@ static void add(struct smtp_data *d, const char *bytes, size_t n, struct buffer 
 static void refuse(
     struct smtp_data *d, int code, const char *enhanced, const char *name, const char *text);
 
-void
-smtp_data_begin(struct smtp_data *d, const struct smtp_data_limits *limits)
+void smtp_data_begin(struct smtp_data *d, const struct smtp_data_limits *limits)
 {
 	*d = (struct smtp_data){
 		.limits = *limits, .state = SMTP_DATA_LINE_START, .in_header = true
 	};
 }
 
-size_t
-smtp_data_decode(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
+size_t smtp_data_decode(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
 {
 	size_t i = 0;
 
@@ -42,8 +40,7 @@ smtp_data_decode(struct smtp_data *d, const char *bytes, size_t n, struct buffer
 }
 
 /* How many bytes ahead are nothing special? */
-static size_t
-run_length(const char *bytes, size_t n)
+static size_t run_length(const char *bytes, size_t n)
 {
 	size_t i = 0;
 
@@ -53,8 +50,7 @@ run_length(const char *bytes, size_t n)
 }
 
 /* One byte in the state d->state; a byte that breaks a rule leaves us in the middle of a line. */
-static void
-step(struct smtp_data *d, char c, struct buffer *content)
+static void step(struct smtp_data *d, char c, struct buffer *content)
 {
 	enum smtp_data_state was = d->state;
 
@@ -83,8 +79,7 @@ step(struct smtp_data *d, char c, struct buffer *content)
 		add_to_line(d, &c, 1, content);
 }
 
-static void
-add_to_line(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
+static void add_to_line(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
 {
 	if (d->refused)
 		return;
@@ -96,8 +91,7 @@ add_to_line(struct smtp_data *d, const char *bytes, size_t n, struct buffer *con
 	add(d, bytes, n, content);
 }
 
-static void
-end_line(struct smtp_data *d, struct buffer *content)
+static void end_line(struct smtp_data *d, struct buffer *content)
 {
 	add(d, "\r\n", 2, content);
 	if (d->n_line == 0)
@@ -106,8 +100,7 @@ end_line(struct smtp_data *d, struct buffer *content)
 	d->state = SMTP_DATA_LINE_START;
 }
 
-static void
-add(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
+static void add(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
 {
 	if (d->refused)
 		return;
@@ -120,8 +113,8 @@ add(struct smtp_data *d, const char *bytes, size_t n, struct buffer *content)
 		buffer_add(content, bytes, n);
 }
 
-static void
-refuse(struct smtp_data *d, int code, const char *enhanced, const char *name, const char *text)
+static void refuse(
+    struct smtp_data *d, int code, const char *enhanced, const char *name, const char *text)
 {
 	struct outcome why;
 
@@ -129,16 +122,14 @@ refuse(struct smtp_data *d, int code, const char *enhanced, const char *name, co
 	smtp_data_refuse(d, &why);
 }
 
-void
-smtp_data_refuse(struct smtp_data *d, const struct outcome *why)
+void smtp_data_refuse(struct smtp_data *d, const struct outcome *why)
 {
 	if (!d->refused)
 		d->refusal = *why;
 	d->refused = true;
 }
 
-bool
-smtp_data_is_endless(const struct smtp_data *d)
+bool smtp_data_is_endless(const struct smtp_data *d)
 {
 	const uint64_t patience = 1 << 20;
 

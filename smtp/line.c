@@ -19,29 +19,25 @@ static void take(struct smtp_line *l, const char *bytes, size_t n);
 static void keep(struct smtp_line *l, const char *bytes, size_t n);
 static enum smtp_line_result judge(struct smtp_line *l);
 
-void
-smtp_line_init(struct smtp_line *l)
+void smtp_line_init(struct smtp_line *l)
 {
 	*l = (struct smtp_line){ .room = ORDINARY_ROOM };
 	l->text = mem_create(l->room);
 }
 
-void
-smtp_line_finish(struct smtp_line *l)
+void smtp_line_finish(struct smtp_line *l)
 {
 	mem_free_secret(l->text, l->room);
 	*l = (struct smtp_line){ 0 };
 }
 
-void
-smtp_line_forget(struct smtp_line *l)
+void smtp_line_forget(struct smtp_line *l)
 {
 	explicit_bzero(l->text, l->room);
 	l->n = 0;
 }
 
-enum smtp_line_result
-smtp_line_read(struct smtp_line *l, struct evbuffer *in)
+enum smtp_line_result smtp_line_read(struct smtp_line *l, struct evbuffer *in)
 {
 	struct evbuffer_iovec piece;
 
@@ -62,16 +58,14 @@ smtp_line_read(struct smtp_line *l, struct evbuffer *in)
 	return SMTP_LINE_MORE;
 }
 
-static void
-begin(struct smtp_line *l)
+static void begin(struct smtp_line *l)
 {
 	smtp_line_forget(l);
 	l->n_seen = 0;
 	l->after_cr = l->broken = l->ended = false;
 }
 
-static void
-take(struct smtp_line *l, const char *bytes, size_t n)
+static void take(struct smtp_line *l, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\0' || l->after_cr != (bytes[i] == '\n'))
@@ -83,8 +77,7 @@ take(struct smtp_line *l, const char *bytes, size_t n)
 	l->n_seen += n;
 }
 
-static void
-keep(struct smtp_line *l, const char *bytes, size_t n)
+static void keep(struct smtp_line *l, const char *bytes, size_t n)
 {
 	if (l->n + n > l->room) {
 		/* Not realloc(): it would leave a copy of what may be a password behind. */
@@ -99,8 +92,7 @@ keep(struct smtp_line *l, const char *bytes, size_t n)
 	l->n += n;
 }
 
-static enum smtp_line_result
-judge(struct smtp_line *l)
+static enum smtp_line_result judge(struct smtp_line *l)
 {
 	l->ended = true;
 	if (l->n_seen > SMTP_LINE_MAX)

@@ -14,14 +14,12 @@ static bool take_mechanism(
     struct smtp_login *l, struct slice word, const char *mechanisms, struct outcome *why);
 static bool take_response(struct smtp_login *l, struct slice text, struct outcome *why);
 
-void
-smtp_login_init(struct smtp_login *l)
+void smtp_login_init(struct smtp_login *l)
 {
 	*l = (struct smtp_login){ .auth = { .mechanism = "" } };
 }
 
-void
-smtp_login_forget(struct smtp_login *l)
+void smtp_login_forget(struct smtp_login *l)
 {
 	mem_free_secret((char *)l->response, l->room);
 	l->response = NULL;
@@ -30,8 +28,7 @@ smtp_login_forget(struct smtp_login *l)
 	l->auth.n_response = 0;
 }
 
-bool
-smtp_login_begin(
+bool smtp_login_begin(
     struct smtp_login *l, struct slice arguments, const char *mechanisms, struct outcome *why)
 {
 	const char *space = memchr(arguments.bytes, ' ', arguments.n);
@@ -52,8 +49,8 @@ smtp_login_begin(
 	return take_response(l, response, why);
 }
 
-static bool
-take_mechanism(struct smtp_login *l, struct slice word, const char *mechanisms, struct outcome *why)
+static bool take_mechanism(
+    struct smtp_login *l, struct slice word, const char *mechanisms, struct outcome *why)
 {
 	const char *at = mechanisms;
 
@@ -80,8 +77,7 @@ take_mechanism(struct smtp_login *l, struct slice word, const char *mechanisms, 
 	return false;
 }
 
-bool
-smtp_login_respond(struct smtp_login *l, struct slice line, struct outcome *why)
+bool smtp_login_respond(struct smtp_login *l, struct slice line, struct outcome *why)
 {
 	smtp_login_forget(l);
 	if (slice_equals(line, "*")) {
@@ -93,8 +89,7 @@ smtp_login_respond(struct smtp_login *l, struct slice line, struct outcome *why)
 	return take_response(l, line, why);
 }
 
-static bool
-take_response(struct smtp_login *l, struct slice text, struct outcome *why)
+static bool take_response(struct smtp_login *l, struct slice text, struct outcome *why)
 {
 	l->room = text.n / 4 * 3 + 1; /* never nothing, so that an empty one is not NULL */
 	l->response = mem_create(l->room);

@@ -25,8 +25,7 @@ static bool next_parameter(
 static bool refuse_unknown(struct slice keyword, struct outcome *why);
 static bool refuse_value(const char *what, struct outcome *why);
 
-bool
-smtp_parameters_parse_mail(
+bool smtp_parameters_parse_mail(
     const char *text, size_t n, struct smtp_parameters *parameters, struct outcome *why)
 {
 	struct smtp_parameters *p = parameters;
@@ -54,8 +53,7 @@ smtp_parameters_parse_mail(
 	return true;
 }
 
-bool
-smtp_parameters_parse_rcpt(const char *text, size_t n, struct outcome *why)
+bool smtp_parameters_parse_rcpt(const char *text, size_t n, struct outcome *why)
 {
 	struct slice rest = { text, n }, keyword, value;
 
@@ -64,8 +62,7 @@ smtp_parameters_parse_rcpt(const char *text, size_t n, struct outcome *why)
 	return keyword.n == 0 || refuse_unknown(keyword, why);
 }
 
-static bool
-is_keyword(struct slice s)
+static bool is_keyword(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.bytes[i];
@@ -77,8 +74,7 @@ is_keyword(struct slice s)
 	return s.n > 0;
 }
 
-static bool
-is_value(struct slice s)
+static bool is_value(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.bytes[i] <= ' ' || s.bytes[i] > '~' || s.bytes[i] == '=')
@@ -88,8 +84,8 @@ is_value(struct slice s)
 }
 
 /* esmtp-param, RFC 5321 4.1.2. value.bytes is NULL without a '='; keyword is empty at the end. */
-static bool
-next_parameter(struct slice *rest, struct slice *keyword, struct slice *value, struct outcome *why)
+static bool next_parameter(
+    struct slice *rest, struct slice *keyword, struct slice *value, struct outcome *why)
 {
 	const char *equals;
 	size_t n = 0;
@@ -116,8 +112,7 @@ next_parameter(struct slice *rest, struct slice *keyword, struct slice *value, s
 	return true;
 }
 
-static bool
-read_size(struct smtp_parameters *p, struct slice value, struct outcome *why)
+static bool read_size(struct smtp_parameters *p, struct slice value, struct outcome *why)
 {
 	if (number_parse(value.bytes, value.n, UINT64_MAX, &p->size))
 		return true;
@@ -132,8 +127,7 @@ read_size(struct smtp_parameters *p, struct slice value, struct outcome *why)
 	return false;
 }
 
-static bool
-read_body(struct smtp_parameters *p, struct slice value, struct outcome *why)
+static bool read_body(struct smtp_parameters *p, struct slice value, struct outcome *why)
 {
 	p->body_8bit = slice_equals_nocase(value, "8BITMIME");
 	if (p->body_8bit || slice_equals_nocase(value, "7BIT"))
@@ -145,15 +139,13 @@ read_body(struct smtp_parameters *p, struct slice value, struct outcome *why)
 	return false;
 }
 
-static bool
-is_hex(char c)
+static bool is_hex(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
 }
 
 /* xtext of RFC 3461 4, or "<>". */
-static bool
-read_auth(struct smtp_parameters *p, struct slice value, struct outcome *why)
+static bool read_auth(struct smtp_parameters *p, struct slice value, struct outcome *why)
 {
 	(void)p;
 	for (size_t i = 0; i < value.n; i++) {
@@ -165,16 +157,14 @@ read_auth(struct smtp_parameters *p, struct slice value, struct outcome *why)
 	return value.n > 0 || refuse_value("AUTH has no value", why);
 }
 
-static bool
-refuse_unknown(struct slice keyword, struct outcome *why)
+static bool refuse_unknown(struct slice keyword, struct outcome *why)
 {
 	outcome_say(why, 555, "5.5.4", "parameter-not-offered", "The parameter %.*s is not offered",
 	    (int)(keyword.n < 64 ? keyword.n : 64), keyword.bytes);
 	return false;
 }
 
-static bool
-refuse_value(const char *what, struct outcome *why)
+static bool refuse_value(const char *what, struct outcome *why)
 {
 	outcome_say(why, 501, "5.5.4", "parameter-syntax", "Bad parameters: %s", what);
 	return false;

@@ -21,15 +21,13 @@ static bool take_domain(struct path *p, struct smtp_address *address);
 static void write_text(struct smtp_address *address);
 static bool refuse(struct path *p, int code, const char *name, const char *what);
 
-static int
-peek(const struct path *p)
+static int peek(const struct path *p)
 {
 	return p->at < p->n ? (unsigned char)p->text[p->at] : -1;
 }
 
-bool
-smtp_path_parse(const char *text, size_t n, enum smtp_path_kind kind, struct smtp_address *address,
-    size_t *n_used, struct outcome *why)
+bool smtp_path_parse(const char *text, size_t n, enum smtp_path_kind kind,
+    struct smtp_address *address, size_t *n_used, struct outcome *why)
 {
 	struct path path = { .text = text, .n = n, .kind = kind, .why = why }, *p = &path;
 
@@ -50,8 +48,7 @@ smtp_path_parse(const char *text, size_t n, enum smtp_path_kind kind, struct smt
 	return true;
 }
 
-static bool
-take_local(struct path *p, struct smtp_address *address)
+static bool take_local(struct path *p, struct smtp_address *address)
 {
 	bool taken = peek(p) == '"' ? take_quoted(p, address) : take_dot_atom(p, address);
 
@@ -69,15 +66,13 @@ take_local(struct path *p, struct smtp_address *address)
 }
 
 /* RFC 5321 Dot-string, with atext of RFC 5322 3.2.3. */
-static bool
-is_atext(int c)
+static bool is_atext(int c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c > 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-static bool
-is_dot_atom(const char *text)
+static bool is_dot_atom(const char *text)
 {
 	size_t n = strlen(text);
 
@@ -94,8 +89,7 @@ is_dot_atom(const char *text)
  * Adds c to the local part, n bytes of which are written so. The limit is on what was written,
  * quotes and all (RFC 5321 4.5.3.1.1).
  */
-static bool
-add_local(struct path *p, struct smtp_address *address, size_t n, int c)
+static bool add_local(struct path *p, struct smtp_address *address, size_t n, int c)
 {
 	size_t end = strlen(address->local);
 
@@ -109,8 +103,7 @@ add_local(struct path *p, struct smtp_address *address, size_t n, int c)
 	return true;
 }
 
-static bool
-take_dot_atom(struct path *p, struct smtp_address *address)
+static bool take_dot_atom(struct path *p, struct smtp_address *address)
 {
 	size_t begin = p->at;
 
@@ -128,8 +121,7 @@ take_dot_atom(struct path *p, struct smtp_address *address)
 }
 
 /* RFC 5321 Quoted-string: printable, '\' before any of them. */
-static bool
-take_quoted(struct path *p, struct smtp_address *address)
+static bool take_quoted(struct path *p, struct smtp_address *address)
 {
 	size_t begin = p->at++;
 	int c;
@@ -150,8 +142,7 @@ take_quoted(struct path *p, struct smtp_address *address)
 	return true;
 }
 
-static bool
-take_domain(struct path *p, struct smtp_address *address)
+static bool take_domain(struct path *p, struct smtp_address *address)
 {
 	const char *begin = p->text + p->at;
 	const char *end = memchr(begin, '>', p->n - p->at);
@@ -174,8 +165,7 @@ take_domain(struct path *p, struct smtp_address *address)
 }
 
 /* Quoted only where it must be, so that one mailbox is always written in one way. */
-static void
-write_text(struct smtp_address *address)
+static void write_text(struct smtp_address *address)
 {
 	char quoted[2 * SMTP_LOCAL_MAX + 2];
 	size_t n = 0;
@@ -195,8 +185,7 @@ write_text(struct smtp_address *address)
 	snprintf(address->text, sizeof address->text, "%.*s@%s", (int)n, quoted, address->domain);
 }
 
-static bool
-refuse(struct path *p, int code, const char *name, const char *what)
+static bool refuse(struct path *p, int code, const char *name, const char *what)
 {
 	const char *enhanced = p->kind == SMTP_PATH_REVERSE ? "5.1.7" : "5.1.3";
 

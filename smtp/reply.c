@@ -16,23 +16,20 @@ static size_t take_enhanced(struct smtp_reply *r, const char *text, size_t n);
 static void add_printable(struct buffer *to, const char *text, size_t n);
 static enum smtp_reply_result broken(struct smtp_reply *r, const char *error);
 
-void
-smtp_reply_init(struct smtp_reply *r)
+void smtp_reply_init(struct smtp_reply *r)
 {
 	*r = (struct smtp_reply){ 0 };
 	buffer_init(&r->text, SMTP_REPLY_BYTES_MAX + SMTP_REPLY_LINES_MAX);
 	buffer_init(&r->line, SMTP_REPLY_LINE_MAX);
 }
 
-void
-smtp_reply_finish(struct smtp_reply *r)
+void smtp_reply_finish(struct smtp_reply *r)
 {
 	buffer_finish(&r->text);
 	buffer_finish(&r->line);
 }
 
-enum smtp_reply_result
-smtp_reply_read(struct smtp_reply *r, struct evbuffer *in)
+enum smtp_reply_result smtp_reply_read(struct smtp_reply *r, struct evbuffer *in)
 {
 	if (r->n_bytes == 0)
 		begin(r);
@@ -52,8 +49,7 @@ smtp_reply_read(struct smtp_reply *r, struct evbuffer *in)
 	return broken(r, "the reply is endless");
 }
 
-static void
-begin(struct smtp_reply *r)
+static void begin(struct smtp_reply *r)
 {
 	buffer_clear(&r->text);
 	buffer_clear(&r->line);
@@ -65,8 +61,7 @@ begin(struct smtp_reply *r)
 }
 
 /* Moves bytes up to and with the next LF into r->line; true if the LF came within the limit. */
-static bool
-gather_line(struct smtp_reply *r, struct evbuffer *in)
+static bool gather_line(struct smtp_reply *r, struct evbuffer *in)
 {
 	while (r->n_bytes <= SMTP_REPLY_BYTES_MAX) {
 		struct evbuffer_iovec piece;
@@ -97,8 +92,7 @@ gather_line(struct smtp_reply *r, struct evbuffer *in)
  * A line is a code, then '-' or a space and text, or nothing more (RFC 5321 4.2.1 asks clients to
  * take a bare code). A LF without its CR is accepted here: only the server itself could gain by it.
  */
-static enum smtp_reply_result
-take_line(struct smtp_reply *r)
+static enum smtp_reply_result take_line(struct smtp_reply *r)
 {
 	const char *line = buffer_text(&r->line);
 	size_t n = r->line.n, skip;
@@ -125,8 +119,7 @@ take_line(struct smtp_reply *r)
 	return n > 3 && line[3] == '-' ? SMTP_REPLY_MORE : SMTP_REPLY_WHOLE;
 }
 
-static size_t
-count_digits(const char *text, size_t n)
+static size_t count_digits(const char *text, size_t n)
 {
 	size_t i = 0;
 
@@ -139,8 +132,7 @@ count_digits(const char *text, size_t n)
  * "5.7.1 " at the start of a line, RFC 2034 4: returns how much of the line it takes. The first
  * one counts. If its class is not that of the code, the code's wins (RFC 3463 2).
  */
-static size_t
-take_enhanced(struct smtp_reply *r, const char *text, size_t n)
+static size_t take_enhanced(struct smtp_reply *r, const char *text, size_t n)
 {
 	char class = (char)('0' + r->code / 100);
 	size_t subject, detail, end;
@@ -162,8 +154,7 @@ take_enhanced(struct smtp_reply *r, const char *text, size_t n)
 	return end < n ? end + 1 : end;
 }
 
-static void
-add_printable(struct buffer *to, const char *text, size_t n)
+static void add_printable(struct buffer *to, const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char c = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
@@ -173,8 +164,7 @@ add_printable(struct buffer *to, const char *text, size_t n)
 }
 
 /* What was said so far, with the line that broke it, stays in text for the operator. */
-static enum smtp_reply_result
-broken(struct smtp_reply *r, const char *error)
+static enum smtp_reply_result broken(struct smtp_reply *r, const char *error)
 {
 	size_t n = r->line.n;
 
@@ -187,8 +177,7 @@ broken(struct smtp_reply *r, const char *error)
 	return SMTP_REPLY_BROKEN;
 }
 
-struct slice
-smtp_reply_line(const struct smtp_reply *r, size_t i)
+struct slice smtp_reply_line(const struct smtp_reply *r, size_t i)
 {
 	const char *at = buffer_text(&r->text);
 
@@ -200,8 +189,7 @@ smtp_reply_line(const struct smtp_reply *r, size_t i)
 }
 
 /* The lines in one, a space between; as much as the outcome takes. */
-static void
-join_lines(const struct smtp_reply *r, char text[OUTCOME_TEXT_MAX])
+static void join_lines(const struct smtp_reply *r, char text[OUTCOME_TEXT_MAX])
 {
 	size_t n = r->text.n < OUTCOME_TEXT_MAX ? r->text.n : OUTCOME_TEXT_MAX - 1;
 
@@ -213,8 +201,8 @@ join_lines(const struct smtp_reply *r, char text[OUTCOME_TEXT_MAX])
 		*c = ' ';
 }
 
-void
-smtp_reply_outcome(const struct smtp_reply *r, int wanted, const char *who, struct outcome *outcome)
+void smtp_reply_outcome(
+    const struct smtp_reply *r, int wanted, const char *who, struct outcome *outcome)
 {
 	char text[OUTCOME_TEXT_MAX];
 	int class = r->code / 100;

@@ -53,8 +53,7 @@ static uint64_t cost_of_refusal(struct smtp_server *s, const struct verb *verb);
 static bool is_listed(struct slice name, const char *const *list);
 static bool charge(struct smtp_server *s, uint64_t cost, struct evbuffer *out);
 
-struct smtp_server *
-smtp_server_create(const struct smtp_server_settings *settings)
+struct smtp_server *smtp_server_create(const struct smtp_server_settings *settings)
 {
 	struct smtp_server *s = mem_create(sizeof *s);
 
@@ -65,8 +64,7 @@ smtp_server_create(const struct smtp_server_settings *settings)
 	return s;
 }
 
-void
-smtp_server_destroy(struct smtp_server **session)
+void smtp_server_destroy(struct smtp_server **session)
 {
 	struct smtp_server *s = *session;
 
@@ -80,22 +78,19 @@ smtp_server_destroy(struct smtp_server **session)
 	*session = NULL;
 }
 
-void
-smtp_server_greet(struct smtp_server *s, bool secure, struct evbuffer *out)
+void smtp_server_greet(struct smtp_server *s, bool secure, struct evbuffer *out)
 {
 	s->secure = secure;
 	evbuffer_add_printf(out, "220 %s ESMTP\r\n", s->settings.hostname);
 }
 
-void
-smtp_server_turn_away(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
+void smtp_server_turn_away(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
 {
 	smtp_answer_write(out, why);
 	session_end(s);
 }
 
-enum smtp_want
-smtp_server_input(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
+enum smtp_want smtp_server_input(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
 {
 	for (;;) {
 		switch (s->phase) {
@@ -119,8 +114,7 @@ smtp_server_input(struct smtp_server *s, struct evbuffer *in, struct evbuffer *o
 }
 
 /* False: there is no whole line. */
-static bool
-read_line(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
+static bool read_line(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
 {
 	bool in_login = s->phase == PHASE_RESPONSE;
 	struct outcome why;
@@ -152,8 +146,7 @@ read_line(struct smtp_server *s, struct evbuffer *in, struct evbuffer *out)
 	return true;
 }
 
-static void
-dispatch(struct smtp_server *s, bool more_follows, struct evbuffer *out)
+static void dispatch(struct smtp_server *s, bool more_follows, struct evbuffer *out)
 {
 	struct slice rest = { s->line.text, s->line.n }, name = take_name(&rest);
 	const struct verb *verb;
@@ -189,8 +182,7 @@ dispatch(struct smtp_server *s, bool more_follows, struct evbuffer *out)
 }
 
 /* The first word; rest becomes what follows, without the spaces around it. */
-static struct slice
-take_name(struct slice *rest)
+static struct slice take_name(struct slice *rest)
 {
 	struct slice name = { rest->bytes, 0 };
 
@@ -205,8 +197,7 @@ take_name(struct slice *rest)
 	return name;
 }
 
-static const struct verb *
-find_verb(struct slice name, struct outcome *why)
+static const struct verb *find_verb(struct slice name, struct outcome *why)
 {
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
 		if (slice_equals_nocase(name, verbs[i].name))
@@ -219,8 +210,7 @@ find_verb(struct slice name, struct outcome *why)
 	return NULL;
 }
 
-static bool
-check_rules(
+static bool check_rules(
     const struct smtp_server *s, const struct verb *verb, struct slice rest, struct outcome *why)
 {
 	unsigned rules = verb->rules;
@@ -248,8 +238,7 @@ check_rules(
  * A client that pipelines a thousand recipients cannot know that MAIL was refused, or that there are
  * too many: it must be able to read a reply to each, up to a bound.
  */
-static uint64_t
-cost_of_refusal(struct smtp_server *s, const struct verb *verb)
+static uint64_t cost_of_refusal(struct smtp_server *s, const struct verb *verb)
 {
 	const uint64_t free_refusals = 2 * (uint64_t)s->settings.recipients;
 
@@ -258,8 +247,7 @@ cost_of_refusal(struct smtp_server *s, const struct verb *verb)
 	return ++s->n_envelope <= free_refusals ? COST_NOTHING : COST_ERROR;
 }
 
-static bool
-is_listed(struct slice name, const char *const *list)
+static bool is_listed(struct slice name, const char *const *list)
 {
 	for (; *list != NULL; list++) {
 		if (slice_equals_nocase(name, *list))
@@ -270,16 +258,14 @@ is_listed(struct slice name, const char *const *list)
 
 /* ---- what the verbs do with the session ---- */
 
-void
-session_ask(struct smtp_server *s, enum smtp_want want, verb_proceed *proceed)
+void session_ask(struct smtp_server *s, enum smtp_want want, verb_proceed *proceed)
 {
 	s->phase = PHASE_ASKING;
 	s->want = want;
 	s->proceed = proceed;
 }
 
-void
-smtp_server_answer(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void smtp_server_answer(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	if (s->phase == PHASE_OVER)
 		return;
@@ -290,8 +276,7 @@ smtp_server_answer(struct smtp_server *s, const struct outcome *verdict, struct 
 		session_end(s); /* RFC 5321 3.8: that is what it means */
 }
 
-void
-session_refuse(
+void session_refuse(
     struct smtp_server *s, uint64_t cost, const struct outcome *why, struct evbuffer *out)
 {
 	if (charge(s, cost, out))
@@ -299,8 +284,7 @@ session_refuse(
 }
 
 /* False: that was too much, the session is over. */
-static bool
-charge(struct smtp_server *s, uint64_t cost, struct evbuffer *out)
+static bool charge(struct smtp_server *s, uint64_t cost, struct evbuffer *out)
 {
 	s->errors_cost += cost;
 	if (s->errors_cost <= COST_ERROR * (uint64_t)s->settings.errors)
@@ -310,8 +294,7 @@ charge(struct smtp_server *s, uint64_t cost, struct evbuffer *out)
 	return false;
 }
 
-void
-session_end_transaction(struct smtp_server *s)
+void session_end_transaction(struct smtp_server *s)
 {
 	struct transaction *t = &s->transaction;
 
@@ -321,8 +304,7 @@ session_end_transaction(struct smtp_server *s)
 	*t = (struct transaction){ 0 };
 }
 
-void
-session_end(struct smtp_server *s)
+void session_end(struct smtp_server *s)
 {
 	if (s->phase == PHASE_CONTENT)
 		s->aborted = true;
@@ -330,8 +312,7 @@ session_end(struct smtp_server *s)
 	smtp_login_forget(&s->login);
 }
 
-void
-session_end_saying(struct smtp_server *s, int code, const char *enhanced, const char *name,
+void session_end_saying(struct smtp_server *s, int code, const char *enhanced, const char *name,
     const char *text, struct evbuffer *out)
 {
 	struct outcome why;
@@ -341,16 +322,14 @@ session_end_saying(struct smtp_server *s, int code, const char *enhanced, const 
 	session_end(s);
 }
 
-void
-session_say_no(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
+void session_say_no(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
 {
 	s->refused = true;
 	s->refusal = *why;
 	smtp_answer_write(out, why);
 }
 
-bool
-smtp_server_refused(struct smtp_server *s, struct outcome *why)
+bool smtp_server_refused(struct smtp_server *s, struct outcome *why)
 {
 	bool refused = s->refused;
 
@@ -360,8 +339,7 @@ smtp_server_refused(struct smtp_server *s, struct outcome *why)
 	return refused;
 }
 
-void
-smtp_server_dismiss(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
+void smtp_server_dismiss(struct smtp_server *s, const struct outcome *why, struct evbuffer *out)
 {
 	if (s->phase == PHASE_OVER)
 		return;
@@ -371,63 +349,53 @@ smtp_server_dismiss(struct smtp_server *s, const struct outcome *why, struct evb
 
 /* ---- what the owner may know ---- */
 
-const struct smtp_address *
-smtp_server_sender(const struct smtp_server *s)
+const struct smtp_address *smtp_server_sender(const struct smtp_server *s)
 {
 	return &s->transaction.sender;
 }
 
-uint64_t
-smtp_server_declared_size(const struct smtp_server *s)
+uint64_t smtp_server_declared_size(const struct smtp_server *s)
 {
 	return s->transaction.parameters.size;
 }
 
-bool
-smtp_server_body_is_8bit(const struct smtp_server *s)
+bool smtp_server_body_is_8bit(const struct smtp_server *s)
 {
 	return s->transaction.parameters.body_8bit;
 }
 
-const struct smtp_address *
-smtp_server_recipient(const struct smtp_server *s)
+const struct smtp_address *smtp_server_recipient(const struct smtp_server *s)
 {
 	return &s->transaction.recipient;
 }
 
-size_t
-smtp_server_n_recipients(const struct smtp_server *s)
+size_t smtp_server_n_recipients(const struct smtp_server *s)
 {
 	return s->transaction.n_recipients;
 }
 
-const char *
-smtp_server_recipient_at(const struct smtp_server *s, size_t i)
+const char *smtp_server_recipient_at(const struct smtp_server *s, size_t i)
 {
 	assert(i < s->transaction.n_recipients);
 	return s->transaction.recipients[i];
 }
 
-const char *
-smtp_server_client_name(const struct smtp_server *s)
+const char *smtp_server_client_name(const struct smtp_server *s)
 {
 	return s->client_name;
 }
 
-bool
-smtp_server_is_secure(const struct smtp_server *s)
+bool smtp_server_is_secure(const struct smtp_server *s)
 {
 	return s->secure;
 }
 
-bool
-smtp_server_said_ehlo(const struct smtp_server *s)
+bool smtp_server_said_ehlo(const struct smtp_server *s)
 {
 	return s->said_ehlo;
 }
 
-bool
-smtp_server_in_content(const struct smtp_server *s)
+bool smtp_server_in_content(const struct smtp_server *s)
 {
 	return s->phase == PHASE_CONTENT;
 }

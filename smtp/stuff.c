@@ -5,14 +5,12 @@
 
 #include <event2/buffer.h>
 
-void
-smtp_stuff_init(struct smtp_stuff *s)
+void smtp_stuff_init(struct smtp_stuff *s)
 {
 	*s = (struct smtp_stuff){ .at_line_start = true };
 }
 
-bool
-smtp_stuff_add(struct smtp_stuff *s, const char *bytes, size_t n, struct evbuffer *out)
+bool smtp_stuff_add(struct smtp_stuff *s, const char *bytes, size_t n, struct evbuffer *out)
 {
 	size_t written = 0;
 
@@ -37,8 +35,7 @@ smtp_stuff_add(struct smtp_stuff *s, const char *bytes, size_t n, struct evbuffe
 	return true;
 }
 
-bool
-smtp_stuff_end(struct smtp_stuff *s, struct evbuffer *out)
+bool smtp_stuff_end(struct smtp_stuff *s, struct evbuffer *out)
 {
 	if (s->broken || s->after_cr) {
 		s->broken = true;

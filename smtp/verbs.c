@@ -19,8 +19,7 @@
 /* ---- EHLO and HELO ---- */
 
 /* Takes the name as well: what passes here is always proceeded with. */
-bool
-session_check_helo(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_helo(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	if (rest.n == 0 || rest.n >= CLIENT_NAME_MAX || memchr(rest.bytes, ' ', rest.n) != NULL) {
 		outcome_say(
@@ -36,14 +35,13 @@ session_check_helo(struct smtp_server *s, struct slice rest, struct outcome *why
 	return true;
 }
 
-bool
-session_check_ehlo(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_ehlo(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	return session_check_helo(s, rest, why);
 }
 
-void
-session_proceed_ehlo(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_ehlo(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)verdict;
 	s->said_ehlo = true;
@@ -58,8 +56,8 @@ session_proceed_ehlo(struct smtp_server *s, const struct outcome *verdict, struc
 	evbuffer_add_printf(out, "250 ENHANCEDSTATUSCODES\r\n");
 }
 
-void
-session_proceed_helo(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_helo(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)verdict;
 	s->said_ehlo = false;
@@ -69,8 +67,7 @@ session_proceed_helo(struct smtp_server *s, const struct outcome *verdict, struc
 
 /* ---- STARTTLS, RFC 3207 ---- */
 
-bool
-session_check_starttls(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_starttls(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)rest;
 	if (s->secure)
@@ -78,16 +75,15 @@ session_check_starttls(struct smtp_server *s, struct slice rest, struct outcome 
 	return !s->secure;
 }
 
-void
-session_proceed_starttls(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_starttls(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)verdict;
 	smtp_answer_say(out, 220, "2.0.0", "Ready to start TLS");
 	session_ask(s, SMTP_WANT_STARTTLS, NULL);
 }
 
-void
-smtp_server_secured(struct smtp_server *s)
+void smtp_server_secured(struct smtp_server *s)
 {
 	if (s->phase == PHASE_OVER)
 		return;
@@ -100,8 +96,7 @@ smtp_server_secured(struct smtp_server *s)
 
 /* ---- AUTH, RFC 4954 ---- */
 
-bool
-session_check_auth(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_auth(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	if (!s->secure)
 		outcome_say(why, 538, "5.7.11", "tls-required",
@@ -115,8 +110,7 @@ session_check_auth(struct smtp_server *s, struct slice rest, struct outcome *why
 	return false;
 }
 
-void
-session_take_response(struct smtp_server *s, struct slice line, struct evbuffer *out)
+void session_take_response(struct smtp_server *s, struct slice line, struct evbuffer *out)
 {
 	struct outcome why;
 
@@ -128,14 +122,12 @@ session_take_response(struct smtp_server *s, struct slice line, struct evbuffer 
 	session_refuse(s, COST_ERROR, &why, out);
 }
 
-const struct smtp_auth *
-smtp_server_auth(const struct smtp_server *s)
+const struct smtp_auth *smtp_server_auth(const struct smtp_server *s)
 {
 	return &s->login.auth;
 }
 
-static void
-challenge_client(
+static void challenge_client(
     struct smtp_server *s, const uint8_t *challenge, size_t n_challenge, struct evbuffer *out)
 {
 	char *text = mem_create(BASE64_ROOM(n_challenge));
@@ -146,8 +138,7 @@ challenge_client(
 	s->phase = PHASE_RESPONSE;
 }
 
-void
-smtp_server_auth_answer(struct smtp_server *s, enum smtp_auth_verdict verdict,
+void smtp_server_auth_answer(struct smtp_server *s, enum smtp_auth_verdict verdict,
     const uint8_t *challenge, size_t n_challenge, struct evbuffer *out)
 {
 	struct outcome said;
@@ -175,8 +166,8 @@ smtp_server_auth_answer(struct smtp_server *s, enum smtp_auth_verdict verdict,
 	session_proceed_auth(s, &said, out);
 }
 
-void
-session_proceed_auth(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_auth(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	s->logged_in = outcome_is_ok(verdict);
 	if (verdict->class == OUTCOME_FAIL && ++s->n_auth_failures >= s->settings.auth_failures) {
@@ -190,8 +181,7 @@ session_proceed_auth(struct smtp_server *s, const struct outcome *verdict, struc
 /* ---- MAIL and RCPT ---- */
 
 /* "FROM:" or "TO:" and the path. A space between them is common, and means no harm. */
-static bool
-take_path(struct slice *rest, const char *word, enum smtp_path_kind kind,
+static bool take_path(struct slice *rest, const char *word, enum smtp_path_kind kind,
     struct smtp_address *address, struct outcome *why)
 {
 	size_t n = strlen(word);
@@ -211,8 +201,7 @@ take_path(struct slice *rest, const char *word, enum smtp_path_kind kind,
 	return true;
 }
 
-bool
-session_check_mail(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_mail(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	struct transaction *t = &s->transaction;
 
@@ -230,8 +219,8 @@ session_check_mail(struct smtp_server *s, struct slice rest, struct outcome *why
 	return false;
 }
 
-void
-session_proceed_mail(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_mail(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	s->transaction.begun = outcome_is_ok(verdict);
 	if (s->transaction.begun) {
@@ -242,8 +231,7 @@ session_proceed_mail(struct smtp_server *s, const struct outcome *verdict, struc
 	smtp_answer_write(out, verdict);
 }
 
-bool
-session_check_rcpt(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_rcpt(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	struct transaction *t = &s->transaction;
 
@@ -257,8 +245,8 @@ session_check_rcpt(struct smtp_server *s, struct slice rest, struct outcome *why
 	return false;
 }
 
-void
-session_proceed_rcpt(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_rcpt(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	struct transaction *t = &s->transaction;
 
@@ -277,37 +265,34 @@ session_proceed_rcpt(struct smtp_server *s, const struct outcome *verdict, struc
 
 /* ---- those beside the road ---- */
 
-bool
-session_check_rset(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_rset(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)s, (void)rest, (void)why;
 	return true;
 }
 
-void
-session_proceed_rset(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_rset(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)verdict;
 	session_end_transaction(s);
 	smtp_answer_say(out, 250, "2.0.0", "Ok");
 }
 
-bool
-session_check_noop(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_noop(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)s, (void)rest, (void)why;
 	return true;
 }
 
-void
-session_proceed_noop(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_noop(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)s;
 	smtp_answer_write(out, verdict);
 }
 
-bool
-session_check_vrfy(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_vrfy(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)s;
 	if (rest.n == 0)
@@ -316,37 +301,35 @@ session_check_vrfy(struct smtp_server *s, struct slice rest, struct outcome *why
 }
 
 /* RFC 5321 3.5.3: no address is ever told to exist or not. */
-void
-session_proceed_vrfy(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_vrfy(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)s, (void)verdict;
 	smtp_answer_say(out, 252, "2.0.0", "Cannot verify: send the message and see");
 }
 
-bool
-session_check_help(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_help(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)s, (void)rest, (void)why;
 	return true;
 }
 
-void
-session_proceed_help(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_help(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)s, (void)verdict;
 	smtp_answer_say(
 	    out, 214, "2.0.0", "Mail submission with TLS and a login: RFC 6409, RFC 8314");
 }
 
-bool
-session_check_quit(struct smtp_server *s, struct slice rest, struct outcome *why)
+bool session_check_quit(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	(void)s, (void)rest, (void)why;
 	return true;
 }
 
-void
-session_proceed_quit(struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
+void session_proceed_quit(
+    struct smtp_server *s, const struct outcome *verdict, struct evbuffer *out)
 {
 	(void)verdict;
 	smtp_answer_say(out, 221, "2.0.0", "Goodbye");

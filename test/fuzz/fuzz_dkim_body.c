@@ -12,14 +12,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void
-keep(void *arg, const void *bytes, size_t n)
+static void keep(void *arg, const void *bytes, size_t n)
 {
 	buffer_add(arg, bytes, n);
 }
 
-static void
-hash_in_pieces(enum dkim_canonical how, const uint8_t *body, size_t n, size_t piece,
+static void hash_in_pieces(enum dkim_canonical how, const uint8_t *body, size_t n, size_t piece,
     uint8_t digest[DKIM_DIGEST_SIZE])
 {
 	struct dkim_body_hash *hash = dkim_body_hash_create(how);
@@ -30,8 +28,7 @@ hash_in_pieces(enum dkim_canonical how, const uint8_t *body, size_t n, size_t pi
 	dkim_body_hash_destroy(&hash);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t whole[DKIM_DIGEST_SIZE], pieces[DKIM_DIGEST_SIZE], again[DKIM_DIGEST_SIZE];
 	struct dkim_canonical_body body;

@@ -18,23 +18,20 @@
 #include "relay/base/mem.h"
 #include "seal.h"
 
-static int
-complain(const char *text)
+static int complain(const char *text)
 {
 	fprintf(stderr, "dkim-sign-file: %s\n", text);
 	return 1;
 }
 
-static struct slice
-read_all(void)
+static struct slice read_all(void)
 {
 	static char bytes[1 << 26];
 
 	return (struct slice){ bytes, fread(bytes, 1, sizeof bytes, stdin) };
 }
 
-static int
-new_key(const char *type, const char *path)
+static int new_key(const char *type, const char *path)
 {
 	struct dkim_key *key =
 	    dkim_key_generate(strcmp(type, "rsa") == 0 ? DKIM_RSA_SHA256 : DKIM_ED25519_SHA256);
@@ -45,8 +42,7 @@ new_key(const char *type, const char *path)
 	return result == 0 ? 0 : complain(error);
 }
 
-static int
-print_record(const char *path)
+static int print_record(const char *path)
 {
 	char remark[DKIM_ERROR_MAX];
 	struct dkim_key *key = dkim_key_load(path, remark, sizeof remark);
@@ -62,8 +58,7 @@ print_record(const char *path)
 }
 
 /* The first key's seal ends up on top. */
-static int
-sign(const char *domain, const char *time, char **keys, int n_keys)
+static int sign(const char *domain, const char *time, char **keys, int n_keys)
 {
 	struct slice message = read_all();
 	char *sealed = mem_copy(message.bytes, message.n), *next, error[DKIM_ERROR_MAX];
@@ -92,8 +87,7 @@ sign(const char *domain, const char *time, char **keys, int n_keys)
 	return 0;
 }
 
-static int
-verify(const char *which, const char *record, const char *now)
+static int verify(const char *which, const char *record, const char *now)
 {
 	struct dkim_result result;
 
@@ -102,8 +96,7 @@ verify(const char *which, const char *record, const char *now)
 	return result.verdict == DKIM_PASS ? 0 : 1;
 }
 
-int
-main(int argc, char **argv)
+int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "new") == 0)
 		return new_key(argv[2], argv[3]);

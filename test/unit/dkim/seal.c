@@ -8,9 +8,8 @@
 #include "dkim/body_hash.h"
 #include "dkim/sign.h"
 
-char *
-seal_message(const struct dkim_key *key, const char *domain, const char *selector, int64_t time_s,
-    struct slice header, struct slice body, size_t *n, char *error)
+char *seal_message(const struct dkim_key *key, const char *domain, const char *selector,
+    int64_t time_s, struct slice header, struct slice body, size_t *n, char *error)
 {
 	uint8_t hash_of_body[DKIM_DIGEST_SIZE], digest[DKIM_DIGEST_SIZE];
 	struct dkim_body_hash *hash = dkim_body_hash_create(DKIM_RELAXED);

@@ -36,8 +36,7 @@ static const struct {
 	{ "B : Y\t\r\n\tZ  ", "b:Y Z" }, /* RFC 6376 3.4.5 */
 };
 
-static void
-test_K2_K16_header_relaxed(void **state)
+static void test_K2_K16_header_relaxed(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof header_cases / sizeof *header_cases; i++) {
@@ -55,8 +54,7 @@ test_K2_K16_header_relaxed(void **state)
 	}
 }
 
-static void
-test_K15_header_long_line(void **state)
+static void test_K15_header_long_line(void **state)
 {
 	struct buffer field, out;
 
@@ -103,15 +101,13 @@ static const struct {
 	{ "a\n", "a\n\r\n", "a\n\r\n" },
 };
 
-static void
-keep(void *arg, const void *bytes, size_t n)
+static void keep(void *arg, const void *bytes, size_t n)
 {
 	buffer_add(arg, bytes, n);
 }
 
 /* Hands over pieces of the given size. */
-static void
-check_body(enum dkim_canonical how, const char *text, size_t piece, const char *want)
+static void check_body(enum dkim_canonical how, const char *text, size_t piece, const char *want)
 {
 	struct dkim_canonical_body body;
 	size_t n = strlen(text);
@@ -126,8 +122,7 @@ check_body(enum dkim_canonical how, const char *text, size_t piece, const char *
 	buffer_finish(&out);
 }
 
-static void
-test_K2_body_in_pieces_of_every_size(void **state)
+static void test_K2_body_in_pieces_of_every_size(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof body_cases / sizeof *body_cases; i++) {
@@ -138,8 +133,7 @@ test_K2_body_in_pieces_of_every_size(void **state)
 	}
 }
 
-static void
-check_hash(enum dkim_canonical how, const char *text, const char *want)
+static void check_hash(enum dkim_canonical how, const char *text, const char *want)
 {
 	struct dkim_body_hash *hash = dkim_body_hash_create(how);
 	char base64[BASE64_ROOM(DKIM_DIGEST_SIZE)];
@@ -154,8 +148,7 @@ check_hash(enum dkim_canonical how, const char *text, const char *want)
 }
 
 /* RFC 6376 3.4.3 and 3.4.4 print the hashes of an empty body. */
-static void
-test_K2_hash_of_empty_body(void **state)
+static void test_K2_hash_of_empty_body(void **state)
 {
 	(void)state;
 	check_hash(DKIM_SIMPLE, "", "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=");
@@ -164,8 +157,7 @@ test_K2_hash_of_empty_body(void **state)
 }
 
 /* Gives 50 MB in pieces that end anywhere, of lines that are 98 letters long. */
-static void
-stream_lines(struct dkim_body_hash *hash, size_t piece)
+static void stream_lines(struct dkim_body_hash *hash, size_t piece)
 {
 	enum { LINE = 100, N_LINES = 524288, N = LINE * N_LINES };
 	static char lines[LINE * 1000];
@@ -182,8 +174,7 @@ stream_lines(struct dkim_body_hash *hash, size_t piece)
 	}
 }
 
-static void
-stream_held(struct dkim_body_hash *hash)
+static void stream_held(struct dkim_body_hash *hash)
 {
 	static char spaces[1 << 16], empty[1 << 16];
 
@@ -196,8 +187,7 @@ stream_held(struct dkim_body_hash *hash)
 		dkim_body_hash_update(hash, empty, sizeof empty);
 }
 
-static long
-memory_kb(void)
+static long memory_kb(void)
 {
 	struct rusage usage;
 
@@ -205,8 +195,7 @@ memory_kb(void)
 	return usage.ru_maxrss;
 }
 
-static void
-test_K13_streams_50_MB_in_the_same_memory(void **state)
+static void test_K13_streams_50_MB_in_the_same_memory(void **state)
 {
 	uint8_t digest[DKIM_DIGEST_SIZE];
 	char hex[2 * DKIM_DIGEST_SIZE + 1];
@@ -250,8 +239,7 @@ static const struct {
 	{ "A\xc3\xa4: b\r\n", 0, 0 },
 };
 
-static void
-test_fields(void **state)
+static void test_fields(void **state)
 {
 	struct dkim_fields fields;
 
@@ -271,8 +259,7 @@ test_fields(void **state)
 	dkim_fields_finish(&fields);
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_K2_K16_header_relaxed),

@@ -61,8 +61,7 @@ static const struct {
 	    false },
 };
 
-static void
-test_K8_keys_accepted_warned_refused(void **state)
+static void test_K8_keys_accepted_warned_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof pem_cases / sizeof *pem_cases; i++) {
@@ -81,8 +80,7 @@ test_K8_keys_accepted_warned_refused(void **state)
 	}
 }
 
-static void
-in_directory(char *path, size_t room, const char *name)
+static void in_directory(char *path, size_t room, const char *name)
 {
 	static char directory[] = "/tmp/zegel-test-key-XXXXXX";
 	static bool is_made;
@@ -109,8 +107,7 @@ static const struct {
 	{ 0620, false },
 };
 
-static void
-test_K18_file_open_to_others_is_refused(void **state)
+static void test_K18_file_open_to_others_is_refused(void **state)
 {
 	struct dkim_key *key = dkim_key_generate(DKIM_ED25519_SHA256), *loaded;
 	char path[128], remark[DKIM_ERROR_MAX];
@@ -132,8 +129,7 @@ test_K18_file_open_to_others_is_refused(void **state)
 	dkim_key_destroy(&key);
 }
 
-static void
-test_K12_file_that_is_none(void **state)
+static void test_K12_file_that_is_none(void **state)
 {
 	char path[128], remark[DKIM_ERROR_MAX];
 
@@ -152,8 +148,7 @@ test_K12_file_that_is_none(void **state)
 	unlink(path);
 }
 
-static void
-check_new_key(enum dkim_algorithm algorithm, const char *name, unsigned bits)
+static void check_new_key(enum dkim_algorithm algorithm, const char *name, unsigned bits)
 {
 	struct dkim_key *key = dkim_key_generate(algorithm), *loaded;
 	char path[128], remark[DKIM_ERROR_MAX], *record, *record_of_loaded;
@@ -183,8 +178,7 @@ check_new_key(enum dkim_algorithm algorithm, const char *name, unsigned bits)
 	dkim_key_destroy(&key);
 }
 
-static void
-test_new_keys_are_saved_privately_and_once(void **state)
+static void test_new_keys_are_saved_privately_and_once(void **state)
 {
 	char path[128];
 
@@ -195,8 +189,7 @@ test_new_keys_are_saved_privately_and_once(void **state)
 	rmdir(path);
 }
 
-static struct dkim_key *
-parse(const char *pem)
+static struct dkim_key *parse(const char *pem)
 {
 	char remark[DKIM_ERROR_MAX];
 	struct dkim_key *key = dkim_key_parse(slice_of(pem), "vector", remark, sizeof remark);
@@ -205,8 +198,7 @@ parse(const char *pem)
 	return key;
 }
 
-static void
-test_K1_records_of_the_vectors(void **state)
+static void test_K1_records_of_the_vectors(void **state)
 {
 	static const struct {
 		const char *pem, *record;
@@ -227,8 +219,7 @@ test_K1_records_of_the_vectors(void **state)
 }
 
 /* What stands between the quotes, joined. */
-static void
-join_strings(const char *zone, char *joined)
+static void join_strings(const char *zone, char *joined)
 {
 	while ((zone = strchr(zone, '"')) != NULL) {
 		const char *end = strchr(zone + 1, '"');
@@ -242,8 +233,7 @@ join_strings(const char *zone, char *joined)
 	*joined = '\0';
 }
 
-static void
-test_zone_record_has_short_strings(void **state)
+static void test_zone_record_has_short_strings(void **state)
 {
 	enum dkim_algorithm algorithms[] = { DKIM_RSA_SHA256, DKIM_ED25519_SHA256 };
 	const char *begin = "op26a._domainkey.example.org. IN TXT (\n\t\"v=DKIM1; k=";
@@ -295,8 +285,7 @@ static const struct {
 	    "RSA of 512 bits" },
 };
 
-static void
-test_K8_published_records(void **state)
+static void test_K8_published_records(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof record_cases / sizeof *record_cases; i++) {
@@ -312,8 +301,7 @@ test_K8_published_records(void **state)
 	}
 }
 
-static void
-test_record_flags_and_equality(void **state)
+static void test_record_flags_and_equality(void **state)
 {
 	struct dkim_public_key *a, *b, *c;
 	char why[DKIM_ERROR_MAX];
@@ -334,8 +322,7 @@ test_record_flags_and_equality(void **state)
 	dkim_public_key_destroy(&c);
 }
 
-static void
-test_keyring_finds_and_replaces(void **state)
+static void test_keyring_finds_and_replaces(void **state)
 {
 	struct dkim_keyring *ring = dkim_keyring_create();
 	struct dkim_key *rsa = parse(RFC8463_RSA_KEY), *ed = parse(RFC8463_ED25519_KEY);
@@ -372,8 +359,7 @@ test_keyring_finds_and_replaces(void **state)
 	assert_null(ring);
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_K8_keys_accepted_warned_refused),

@@ -27,8 +27,7 @@ struct keys {
 	char *rsa_record, *ed25519_record;
 };
 
-static int
-make_keys(void **state)
+static int make_keys(void **state)
 {
 	struct keys *keys = mem_create(sizeof *keys);
 
@@ -40,8 +39,7 @@ make_keys(void **state)
 	return 0;
 }
 
-static int
-drop_keys(void **state)
+static int drop_keys(void **state)
 {
 	struct keys *keys = *state;
 
@@ -70,8 +68,7 @@ static const struct {
 	    "list-unsubscribe:list-post:list-post:list-unsubscribe-post:feedback-id" },
 };
 
-static void
-test_K5_names_signed(void **state)
+static void test_K5_names_signed(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof select_cases / sizeof *select_cases; i++) {
@@ -92,8 +89,7 @@ test_K5_names_signed(void **state)
 }
 
 /* RFC 6376 5.4.2 */
-static void
-test_repeated_fields_are_taken_bottom_up(void **state)
+static void test_repeated_fields_are_taken_bottom_up(void **state)
 {
 	struct dkim_selection selection;
 	struct dkim_fields fields;
@@ -157,8 +153,7 @@ static const struct {
 enum { N_MESSAGES = sizeof messages / sizeof *messages };
 
 /* Sealed by RSA, and on top of it by Ed25519. */
-static char *
-seal_twice(const struct keys *keys, const char *header, const char *body)
+static char *seal_twice(const struct keys *keys, const char *header, const char *body)
 {
 	char *with_line = mem_print("%s\r\n", header), *once, *twice, error[DKIM_ERROR_MAX];
 	struct dkim_fields fields;
@@ -178,8 +173,7 @@ seal_twice(const struct keys *keys, const char *header, const char *body)
 	return twice;
 }
 
-static enum dkim_verdict
-judge(const struct keys *keys, const char *message, size_t which)
+static enum dkim_verdict judge(const struct keys *keys, const char *message, size_t which)
 {
 	struct dkim_result result;
 
@@ -188,8 +182,7 @@ judge(const struct keys *keys, const char *message, size_t which)
 	return result.verdict;
 }
 
-static void
-test_K3_K8_K15_K16_sealed_twice_verifies_twice(void **state)
+static void test_K3_K8_K15_K16_sealed_twice_verifies_twice(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_MESSAGES; i++) {
@@ -202,8 +195,7 @@ test_K3_K8_K15_K16_sealed_twice_verifies_twice(void **state)
 }
 
 /* The message with a field put on top of the header, or under it. */
-static char *
-with_field(const char *message, const char *field, bool at_top)
+static char *with_field(const char *message, const char *field, bool at_top)
 {
 	const char *end = strstr(message, "\r\n\r\n") + 2;
 
@@ -235,8 +227,7 @@ static const struct {
 	{ "List-Id: <list.example.net>", false },
 };
 
-static void
-test_K5_added_field_breaks_the_seal(void **state)
+static void test_K5_added_field_breaks_the_seal(void **state)
 {
 	char *message = seal_twice(*state, PLAIN_HEADER, "Hello.\r\n");
 
@@ -252,8 +243,7 @@ test_K5_added_field_breaks_the_seal(void **state)
 	free(message);
 }
 
-static void
-test_changed_body_or_field_breaks_the_seal(void **state)
+static void test_changed_body_or_field_breaks_the_seal(void **state)
 {
 	char *message = seal_twice(*state, PLAIN_HEADER, "Hello.\r\n"), *at;
 
@@ -274,8 +264,7 @@ test_changed_body_or_field_breaks_the_seal(void **state)
 }
 
 /* Lines of at most 78, CRLF and a space at each fold, nothing else that looks like a line end. */
-static void
-check_lines(const char *field, size_t n)
+static void check_lines(const char *field, size_t n)
 {
 	size_t column = 0;
 
@@ -297,8 +286,7 @@ check_lines(const char *field, size_t n)
 	assert_int_equal(column, 0);
 }
 
-static void
-test_K4_field_is_folded(void **state)
+static void test_K4_field_is_folded(void **state)
 {
 	char selector[200], error[DKIM_ERROR_MAX];
 	const struct keys *keys = *state;
@@ -325,8 +313,7 @@ test_K4_field_is_folded(void **state)
 	}
 }
 
-static void
-test_K6_K7_K10_K18_tags(void **state)
+static void test_K6_K7_K10_K18_tags(void **state)
 {
 	char *message = seal_twice(*state, PLAIN_HEADER, "Hello.\r\n");
 	struct dkim_signature signature;
@@ -377,8 +364,7 @@ static const struct {
 	{ "example.org", "a.", "From: a@example.org\r\n", "not the names" },
 };
 
-static void
-test_K10_K18_refused_to_seal(void **state)
+static void test_K10_K18_refused_to_seal(void **state)
 {
 	const struct keys *keys = *state;
 
@@ -392,8 +378,7 @@ test_K10_K18_refused_to_seal(void **state)
 	}
 }
 
-static void
-test_K10_A_label(void **state)
+static void test_K10_A_label(void **state)
 {
 	const struct keys *keys = *state;
 	char error[DKIM_ERROR_MAX], *message;
@@ -411,8 +396,7 @@ test_K10_A_label(void **state)
 }
 
 /* A domain of 253 letters and a selector as long: nothing breaks, lines stay below 998. */
-static void
-test_K4_longest_names(void **state)
+static void test_K4_longest_names(void **state)
 {
 	const struct keys *keys = *state;
 	char domain[254], selector[254], error[DKIM_ERROR_MAX], *message;
@@ -431,8 +415,7 @@ test_K4_longest_names(void **state)
 }
 
 /* More fields than a fixed room would hold. */
-static void
-test_many_fields(void **state)
+static void test_many_fields(void **state)
 {
 	const struct keys *keys = *state;
 	char error[DKIM_ERROR_MAX], *message;
@@ -456,8 +439,7 @@ test_many_fields(void **state)
 	buffer_finish(&header);
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_K5_names_signed),

@@ -30,8 +30,7 @@ static const struct {
 	{ RFC8463_MESSAGE, 1, RFC8463_RSA_RECORD },
 };
 
-static void
-test_K1_vectors_verify(void **state)
+static void test_K1_vectors_verify(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
@@ -68,8 +67,7 @@ test_K1_vectors_verify(void **state)
 	"bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b="
 
 /* Both algorithms are deterministic: signing what the RFCs signed gives their bytes. */
-static void
-test_K1_keys_sign_as_the_vectors(void **state)
+static void test_K1_keys_sign_as_the_vectors(void **state)
 {
 	static const struct {
 		const char *pem, *signed_text, *signature;
@@ -142,8 +140,7 @@ static const struct {
 	{ BASIS "; t=5; x=5", "x= is not after" }, /* K7 */
 };
 
-static void
-test_K7_signature_fields(void **state)
+static void test_K7_signature_fields(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof signature_cases / sizeof *signature_cases; i++) {
@@ -189,8 +186,7 @@ static const struct {
 	{ "", "", RFC6376_RECORD "; t=y", NOW_S, DKIM_PASS },
 };
 
-static void
-test_K2_K9_changed_messages(void **state)
+static void test_K2_K9_changed_messages(void **state)
 {
 	const char *good = RFC6376_MESSAGE;
 
@@ -211,8 +207,7 @@ test_K2_K9_changed_messages(void **state)
 	}
 }
 
-static void
-test_message_of_nothing(void **state)
+static void test_message_of_nothing(void **state)
 {
 	struct dkim_result result;
 
@@ -228,8 +223,7 @@ test_message_of_nothing(void **state)
 	assert_int_equal(result.verdict, DKIM_BAD_RECORD);
 }
 
-static void
-test_tags(void **state)
+static void test_tags(void **state)
 {
 	struct dkim_tags tags;
 	struct buffer many;
@@ -258,8 +252,7 @@ test_tags(void **state)
 	assert_false(dkim_tag_base64(slice_of(" "), bytes, 3, &n));
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_K1_vectors_verify),

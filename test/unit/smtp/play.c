@@ -36,16 +36,14 @@ static void happened(struct stage *stage, const char *kind, const char *text);
 static void unescape(const char *text, struct buffer *to);
 static void escape(const char *bytes, size_t n, struct buffer *to);
 
-void
-play(const struct play *p)
+void play(const struct play *p)
 {
 	perform(p, false);
 	if (!p->needs_segments)
 		perform(p, true);
 }
 
-static void
-perform(const struct play *p, bool by_byte)
+static void perform(const struct play *p, bool by_byte)
 {
 	const struct smtp_server_settings settings = {
 		.hostname = "mail.example.org",
@@ -89,8 +87,7 @@ perform(const struct play *p, bool by_byte)
 	assert_null(stage.session);
 }
 
-static void
-feed(struct stage *stage, const struct buffer *segment, bool by_byte)
+static void feed(struct stage *stage, const struct buffer *segment, bool by_byte)
 {
 	if (!by_byte) {
 		evbuffer_add(stage->in, segment->bytes, segment->n);
@@ -103,8 +100,7 @@ feed(struct stage *stage, const struct buffer *segment, bool by_byte)
 	}
 }
 
-static void
-pump(struct stage *stage)
+static void pump(struct stage *stage)
 {
 	enum smtp_want want;
 
@@ -118,16 +114,14 @@ pump(struct stage *stage)
 	}
 }
 
-static const char *
-prepared_answer(const struct stage *stage)
+static const char *prepared_answer(const struct stage *stage)
 {
 	const char *line = stage->play->script[stage->at];
 
 	return line != NULL && line[0] == 'A' ? line + 3 : NULL;
 }
 
-static void
-answer_outcome(struct stage *stage, const char *how, const char *otherwise)
+static void answer_outcome(struct stage *stage, const char *how, const char *otherwise)
 {
 	struct outcome verdict;
 	char enhanced[12] = "";
@@ -140,8 +134,7 @@ answer_outcome(struct stage *stage, const char *how, const char *otherwise)
 	smtp_server_answer(stage->session, &verdict, stage->out);
 }
 
-static void
-answer(struct stage *stage, enum smtp_want want)
+static void answer(struct stage *stage, enum smtp_want want)
 {
 	struct smtp_server *s = stage->session;
 	struct slice content;
@@ -209,8 +202,7 @@ answer(struct stage *stage, enum smtp_want want)
 	buffer_finish(&text);
 }
 
-static void
-answer_auth(struct stage *stage, const char *how)
+static void answer_auth(struct stage *stage, const char *how)
 {
 	struct buffer challenge;
 
@@ -231,8 +223,7 @@ answer_auth(struct stage *stage, const char *how)
 }
 
 /* What the server said, line by line. */
-static void
-hear(struct stage *stage)
+static void hear(struct stage *stage)
 {
 	char *line;
 
@@ -248,8 +239,7 @@ hear(struct stage *stage)
 }
 
 /* Every reply has an enhanced code but these. */
-static void
-check_enhanced(struct stage *stage, const char *line)
+static void check_enhanced(struct stage *stage, const char *line)
 {
 	static const char *const bare[] = { "334 ", "354 ", "250-mail.", "250 mail.", "250-PIPE",
 		"250-SIZE", "250-8BIT", "250-START", "250-AUTH", "250 ENHANCED" };
@@ -264,8 +254,7 @@ check_enhanced(struct stage *stage, const char *line)
 		fail_msg("%s: no enhanced code in \"%s\"", stage->play->name, line);
 }
 
-static void
-happened(struct stage *stage, const char *kind, const char *text)
+static void happened(struct stage *stage, const char *kind, const char *text)
 {
 	const char *want = stage->play->script[stage->at];
 	bool same;
@@ -280,8 +269,7 @@ happened(struct stage *stage, const char *kind, const char *text)
 	stage->at++;
 }
 
-static void
-unescape(const char *text, struct buffer *to)
+static void unescape(const char *text, struct buffer *to)
 {
 	for (; *text != '\0'; text++) {
 		char c = *text;
@@ -294,8 +282,7 @@ unescape(const char *text, struct buffer *to)
 	}
 }
 
-static void
-escape(const char *bytes, size_t n, struct buffer *to)
+static void escape(const char *bytes, size_t n, struct buffer *to)
 {
 	for (size_t i = 0; i < n; i++) {
 		switch (bytes[i]) {

@@ -86,8 +86,7 @@ static const struct reply_row replies[] = {
 	{ "", SMTP_REPLY_MORE },
 };
 
-static void
-check_reply(const struct reply_row *row, size_t piece)
+static void check_reply(const struct reply_row *row, size_t piece)
 {
 	struct evbuffer *in = evbuffer_new();
 	struct smtp_reply reply;
@@ -119,8 +118,7 @@ check_reply(const struct reply_row *row, size_t piece)
 	evbuffer_free(in);
 }
 
-static void
-test_r4_r5_r15_r16_r17_replies(void **state)
+static void test_r4_r5_r15_r16_r17_replies(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
@@ -130,8 +128,7 @@ test_r4_r5_r15_r16_r17_replies(void **state)
 	}
 }
 
-static void
-test_r11_r17_one_at_a_time(void **state)
+static void test_r11_r17_one_at_a_time(void **state)
 {
 	struct evbuffer *in = evbuffer_new();
 	struct smtp_reply reply;
@@ -159,8 +156,7 @@ test_r11_r17_one_at_a_time(void **state)
 	evbuffer_free(in);
 }
 
-static enum smtp_reply_result
-read_many(struct smtp_reply *reply, const char *line, size_t n_times)
+static enum smtp_reply_result read_many(struct smtp_reply *reply, const char *line, size_t n_times)
 {
 	struct evbuffer *in = evbuffer_new();
 	enum smtp_reply_result result = SMTP_REPLY_MORE;
@@ -174,8 +170,7 @@ read_many(struct smtp_reply *reply, const char *line, size_t n_times)
 	return result;
 }
 
-static void
-test_r6_r17_endless(void **state)
+static void test_r6_r17_endless(void **state)
 {
 	struct smtp_reply reply;
 	struct outcome outcome;
@@ -209,8 +204,7 @@ test_r6_r17_endless(void **state)
 	smtp_reply_finish(&reply);
 }
 
-static struct smtp_capability
-capability_of(const char *lines)
+static struct smtp_capability capability_of(const char *lines)
 {
 	struct evbuffer *in = evbuffer_new();
 	struct smtp_capability can;
@@ -225,8 +219,7 @@ capability_of(const char *lines)
 	return can;
 }
 
-static void
-test_capabilities(void **state)
+static void test_capabilities(void **state)
 {
 	struct smtp_capability can;
 
@@ -252,8 +245,7 @@ test_capabilities(void **state)
 	assert_false(can.size);
 }
 
-static void
-test_r26_limits(void **state)
+static void test_r26_limits(void **state)
 {
 	static const struct {
 		const char *lines;
@@ -282,8 +274,7 @@ test_r26_limits(void **state)
 	}
 }
 
-static void
-assert_written(struct evbuffer *out, const char *text)
+static void assert_written(struct evbuffer *out, const char *text)
 {
 	size_t n = evbuffer_get_length(out);
 
@@ -292,8 +283,7 @@ assert_written(struct evbuffer *out, const char *text)
 	evbuffer_drain(out, n);
 }
 
-static void
-test_commands(void **state)
+static void test_commands(void **state)
 {
 	const struct smtp_capability nothing = { 0 },
 				     all = { .size = true, .eight_bit_mime = true };
@@ -322,8 +312,7 @@ test_commands(void **state)
 	evbuffer_free(out);
 }
 
-static bool
-stuff(const char *content, size_t n, size_t piece, struct evbuffer *out)
+static bool stuff(const char *content, size_t n, size_t piece, struct evbuffer *out)
 {
 	struct smtp_stuff s;
 	bool ok = true;
@@ -334,8 +323,7 @@ stuff(const char *content, size_t n, size_t piece, struct evbuffer *out)
 	return smtp_stuff_end(&s, out) && ok;
 }
 
-static void
-test_stuffing(void **state)
+static void test_stuffing(void **state)
 {
 	static const char *const cases[][2] = {
 		{ "", ".\r\n" },
@@ -359,8 +347,7 @@ test_stuffing(void **state)
 }
 
 /* What is not canonical never gets its end. */
-static void
-test_s6_stuffing_refuses(void **state)
+static void test_s6_stuffing_refuses(void **state)
 {
 	static const struct {
 		const char *text;
@@ -387,8 +374,7 @@ test_s6_stuffing_refuses(void **state)
 }
 
 /* Every canonical content of a few lines comes back from our own decoder. */
-static void
-test_s8_there_and_back(void **state)
+static void test_s8_there_and_back(void **state)
 {
 	static const char *const parts[] = { ".", "a", "\r\n", ".." };
 	const struct smtp_data_limits limits = { 1000, 1000, 1000 };
@@ -420,8 +406,7 @@ test_s8_there_and_back(void **state)
 	}
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_r4_r5_r15_r16_r17_replies),

@@ -24,8 +24,7 @@ struct decoded {
 };
 
 /* The slow and plain way, over the whole text behind the CRLF of "354". */
-static struct decoded
-expect(const char *text, size_t n)
+static struct decoded expect(const char *text, size_t n)
 {
 	struct decoded d = { 0 };
 	char all[64] = "\r\n";
@@ -48,8 +47,7 @@ expect(const char *text, size_t n)
 	return d;
 }
 
-static struct decoded
-decode(const char *text, size_t n, size_t piece)
+static struct decoded decode(const char *text, size_t n, size_t piece)
 {
 	struct decoded d = { 0 };
 	struct smtp_data data;
@@ -70,8 +68,7 @@ decode(const char *text, size_t n, size_t piece)
 }
 
 /* S6, S8: 5^7 middles, each with a second message behind it, whole and in pieces. */
-static void
-test_s6_every_short_middle(void **state)
+static void test_s6_every_short_middle(void **state)
 {
 	static const char letters[] = "\r\n.\0x";
 
@@ -101,8 +98,7 @@ test_s6_every_short_middle(void **state)
 	}
 }
 
-static void
-test_s6_names(void **state)
+static void test_s6_names(void **state)
 {
 	static const struct {
 		const char *text;
@@ -134,8 +130,7 @@ test_s6_names(void **state)
 	}
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_s6_every_short_middle),

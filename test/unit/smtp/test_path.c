@@ -117,8 +117,7 @@ static const struct row rows[] = {
 	{ "<a b@example.org>", NULL, NULL, "5.1.7", 501 },
 };
 
-static void
-check_row(const struct row *row)
+static void check_row(const struct row *row)
 {
 	struct smtp_address address;
 	struct outcome why;
@@ -145,16 +144,14 @@ check_row(const struct row *row)
 		assert_int_equal(strlen(address.local), strcspn(row->text, "@"));
 }
 
-static void
-test_p3_to_p9_p32_to_p38_paths(void **state)
+static void test_p3_to_p9_p32_to_p38_paths(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		check_row(&rows[i]);
 }
 
-static void
-test_what_is_written_parses_again(void **state)
+static void test_what_is_written_parses_again(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -174,8 +171,7 @@ test_what_is_written_parses_again(void **state)
 	}
 }
 
-static void
-test_recipients(void **state)
+static void test_recipients(void **state)
 {
 	static const struct {
 		const char *path;
@@ -207,8 +203,7 @@ test_recipients(void **state)
 	assert_string_equal(address.text, "bob@example.net");
 }
 
-static void
-test_p28_nul(void **state)
+static void test_p28_nul(void **state)
 {
 	static const char in_domain[] = "<alice@example.org\0@bank.example>";
 	static const char in_local[] = "<ali\0ce@example.org>";
@@ -226,8 +221,7 @@ test_p28_nul(void **state)
 	    in_quotes, sizeof in_quotes - 1, SMTP_PATH_REVERSE, &address, &n_used, &why));
 }
 
-static void
-test_s13_s20_s32_parameters(void **state)
+static void test_s13_s20_s32_parameters(void **state)
 {
 	static const struct {
 		const char *text;
@@ -291,8 +285,7 @@ test_s13_s20_s32_parameters(void **state)
 	}
 }
 
-static void
-test_s31_parameters_of_rcpt(void **state)
+static void test_s31_parameters_of_rcpt(void **state)
 {
 	struct outcome why;
 
@@ -305,8 +298,7 @@ test_s31_parameters_of_rcpt(void **state)
 	assert_int_equal(why.code, 501);
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_p3_to_p9_p32_to_p38_paths),

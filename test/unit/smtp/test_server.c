@@ -36,16 +36,14 @@
 #define QUIT        "C: QUIT", "S: 221 2.0.0", "W: close"
 #define STILL_THERE "C: NOOP", "S: 250 2.0.0"
 
-static void
-play_all(const struct play *plays, size_t n)
+static void play_all(const struct play *plays, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		play(&plays[i]);
 }
 #define PLAY_ALL(plays) play_all(plays, sizeof(plays) / sizeof *(plays))
 
-static void
-test_road(void **state)
+static void test_road(void **state)
 {
 	const struct play plays[] = {
 		{ "a message", SCRIPT(DATA, "C: From: alice@example.org", "C: ", "C: hello", "C: .",
@@ -80,8 +78,7 @@ test_road(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_s1_to_s5_lines(void **state)
+static void test_s1_to_s5_lines(void **state)
 {
 	const struct play plays[] = {
 		{ "S1", SCRIPT("C: EHLO", "S: 501 5.5.4", "C: HELO ", "S: 501 5.5.4", "C: EHLO a b",
@@ -100,8 +97,7 @@ test_s1_to_s5_lines(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_s9_s10_s11_order(void **state)
+static void test_s9_s10_s11_order(void **state)
 {
 	const struct play plays[] = {
 		{ "S9",
@@ -133,8 +129,7 @@ test_s9_s10_s11_order(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_envelope(void **state)
+static void test_envelope(void **state)
 {
 	const struct play plays[] = {
 		{ "S12 a space before the path",
@@ -186,8 +181,7 @@ test_envelope(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_content(void **state)
+static void test_content(void **state)
 {
 #define LONG60 "123456789012345678901234567890123456789012345678901234567890"
 	const struct play plays[] = {
@@ -223,8 +217,7 @@ test_content(void **state)
 }
 
 /* One reply, nothing split: whatever is behind the form is content of the same message. */
-static void
-test_s6_end_of_data(void **state)
+static void test_s6_end_of_data(void **state)
 {
 	static const char *const forms[] = { "\\n.\\n", "\\n.\\r\\n", "\\r\\n.\\n", "\\r.\\r",
 		"\\n.\\r", "\\r.\\n", "\\r.\\r\\n", "\\r\\n.\\r", "\\r\\n\\0.\\r\\n",
@@ -247,8 +240,7 @@ test_s6_end_of_data(void **state)
 	}
 }
 
-static void
-test_s24_s25_junk(void **state)
+static void test_s24_s25_junk(void **state)
 {
 #define FIVE(...) __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__
 	const struct play plays[] = {
@@ -284,8 +276,7 @@ test_s24_s25_junk(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_s27_s28_starttls(void **state)
+static void test_s27_s28_starttls(void **state)
 {
 	const struct play plays[] = {
 		{ "S27",
@@ -315,8 +306,7 @@ test_s27_s28_starttls(void **state)
 	PLAY_ALL(plays);
 }
 
-static void
-test_auth(void **state)
+static void test_auth(void **state)
 {
 #define NO_AUTH "A: refused", "S: 535 5.7.8 Authentication credentials invalid"
 	const struct play plays[] = {
@@ -375,8 +365,7 @@ test_auth(void **state)
 	PLAY_ALL(plays);
 }
 
-static char *
-repeat(const char *head, char c, size_t n)
+static char *repeat(const char *head, char c, size_t n)
 {
 	char *text = mem_create(strlen(head) + n + 1);
 
@@ -385,8 +374,7 @@ repeat(const char *head, char c, size_t n)
 	return text;
 }
 
-static void
-test_s2_s3_s15_sizes(void **state)
+static void test_s2_s3_s15_sizes(void **state)
 {
 	char *noop512 = repeat("C: NOOP ", 'x', 512 - 2 - 5);
 	char *noop2049 = repeat("C: NOOP ", 'x', 2049 - 5);
@@ -441,8 +429,7 @@ struct session {
 	struct evbuffer *in, *out;
 };
 
-static struct session
-session_begin(void)
+static struct session session_begin(void)
 {
 	struct session s = { smtp_server_create(&wide), evbuffer_new(), evbuffer_new() };
 
@@ -451,24 +438,21 @@ session_begin(void)
 	return s;
 }
 
-static void
-session_finish(struct session *s)
+static void session_finish(struct session *s)
 {
 	evbuffer_free(s->in);
 	evbuffer_free(s->out);
 	smtp_server_destroy(&s->server);
 }
 
-static enum smtp_want
-say(struct session *s, const char *text)
+static enum smtp_want say(struct session *s, const char *text)
 {
 	evbuffer_add(s->in, text, strlen(text));
 	return smtp_server_input(s->server, s->in, s->out);
 }
 
 /* The last line said, and everything said is forgotten. */
-static void
-assert_said(struct session *s, const char *begin)
+static void assert_said(struct session *s, const char *begin)
 {
 	char *line, *last = NULL;
 
@@ -481,8 +465,7 @@ assert_said(struct session *s, const char *begin)
 	free(last);
 }
 
-static void
-say_yes(struct session *s)
+static void say_yes(struct session *s)
 {
 	struct outcome ok;
 
@@ -490,8 +473,7 @@ say_yes(struct session *s)
 	smtp_server_answer(s->server, &ok, s->out);
 }
 
-static void
-begin_content(struct session *s)
+static void begin_content(struct session *s)
 {
 	assert_int_equal(say(s, "EHLO [192.0.2.1]\r\nAUTH PLAIN AGEAYg==\r\n"), SMTP_WANT_AUTH);
 	smtp_server_auth_answer(s->server, SMTP_AUTH_DONE, NULL, 0, s->out);
@@ -505,8 +487,7 @@ begin_content(struct session *s)
 	assert_true(smtp_server_in_content(s->server));
 }
 
-static void
-test_s3_a12_long_passwords(void **state)
+static void test_s3_a12_long_passwords(void **state)
 {
 	static const size_t sizes[] = { 1, 128, 4096, 9216 };
 
@@ -529,8 +510,7 @@ test_s3_a12_long_passwords(void **state)
 	}
 }
 
-static void
-test_address_is_canonical(void **state)
+static void test_address_is_canonical(void **state)
 {
 	struct session s = session_begin();
 
@@ -547,8 +527,7 @@ test_address_is_canonical(void **state)
 	session_finish(&s);
 }
 
-static size_t
-pour(struct session *s, size_t n, enum smtp_want *want)
+static size_t pour(struct session *s, size_t n, enum smtp_want *want)
 {
 	static const char line[] = "0123456789012345678901234567890123456789012345678901234567\r\n";
 	size_t n_given = 0;
@@ -570,8 +549,7 @@ pour(struct session *s, size_t n, enum smtp_want *want)
 	return n_given;
 }
 
-static void
-test_refused_mail_leaves_nothing(void **state)
+static void test_refused_mail_leaves_nothing(void **state)
 {
 	struct session s = session_begin();
 	struct outcome why;
@@ -592,8 +570,7 @@ test_refused_mail_leaves_nothing(void **state)
 	session_finish(&s);
 }
 
-static void
-test_s14_too_large(void **state)
+static void test_s14_too_large(void **state)
 {
 	struct session s = session_begin();
 	struct outcome why;
@@ -616,8 +593,7 @@ test_s14_too_large(void **state)
 	session_finish(&s);
 }
 
-static void
-test_o6_endless_content(void **state)
+static void test_o6_endless_content(void **state)
 {
 	struct session s = session_begin();
 	enum smtp_want want;
@@ -631,8 +607,7 @@ test_o6_endless_content(void **state)
 	session_finish(&s);
 }
 
-static void
-test_owner_refuses_content(void **state)
+static void test_owner_refuses_content(void **state)
 {
 	struct session s = session_begin();
 	struct outcome full;
@@ -662,8 +637,7 @@ test_owner_refuses_content(void **state)
 	session_finish(&s);
 }
 
-static void
-test_dismissed(void **state)
+static void test_dismissed(void **state)
 {
 	struct session s = session_begin();
 	struct outcome why;
@@ -688,8 +662,7 @@ test_dismissed(void **state)
 	session_finish(&s);
 }
 
-static void
-test_s11_turned_away(void **state)
+static void test_s11_turned_away(void **state)
 {
 	struct session s = { smtp_server_create(&wide), evbuffer_new(), evbuffer_new() };
 	struct outcome why;
@@ -702,8 +675,7 @@ test_s11_turned_away(void **state)
 	session_finish(&s);
 }
 
-static void
-test_long_reply_is_split(void **state)
+static void test_long_reply_is_split(void **state)
 {
 	struct session s = session_begin();
 	struct outcome why;
@@ -725,8 +697,7 @@ test_long_reply_is_split(void **state)
 	session_finish(&s);
 }
 
-int
-main(void)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_road),
