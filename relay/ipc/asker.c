@@ -146,6 +146,8 @@ uint64_t asker_ask(
 	struct question *q = mem_create(sizeof *q);
 	struct peer *peer = name != 0 ? find_peer(a, name) : least_busy(a);
 
+	if (peer == NULL && a->kind == ASKER_RESEND)
+		peer = least_busy(a); /* what may be asked twice may be asked of another */
 	q->asker = a;
 	q->number = m->number = ++a->last_number;
 	q->type = m->type;

@@ -10,12 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
 #include "relay/net/loop.h"
 
 enum {
+	RETRY_MS = 20,  /* when the kernel is short of memory or of descriptors in flight */
 	HEAD_BYTES = 8, /* length of the fields, type, whether a descriptor comes along */
 	READ_BYTES = 65536,
 	CHUNK_BYTES = 65536,
@@ -42,7 +44,7 @@ struct channel {
 	TAILQ_HEAD(chunk_list, chunk) unsent;
 	size_t n_unsent;
 	struct buffer in;
-	int fds[FDS_MAX];
+	int fds[FDS_MAX]; /* -1: one that could not be received */
 	size_t n_fds;
 	bool is_lost;
 	bool is_deaf;    /* the other end reads no more; what it said last is still to be read */
@@ -86,8 +88,10 @@ void channel_destroy(struct channel **channel)
 		buffer_finish(&chunk->bytes);
 		free(chunk);
 	}
-	for (size_t i = 0; i < c->n_fds; i++)
-		close(c->fds[i]);
+	for (size_t i = 0; i < c->n_fds; i++) {
+		if (c->fds[i] >= 0)
+			close(c->fds[i]);
+	}
 	buffer_finish(&c->in);
 	watch_destroy(&c->readable);
 	watch_destroy(&c->writable);
@@ -166,8 +170,21 @@ void channel_send(struct channel *c, const struct ipc_message *m)
 		timer_set(c->flush, 0);
 }
 
-/* 1: it left; 0: the socket is full; -1: the peer is gone. */
-static int send_chunk(struct channel *c, struct chunk *chunk)
+enum sent { SENT, SENT_NOT_YET, SENT_LATER, SENT_NEVER };
+
+static enum sent why_not_sent(int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case EINTR: return SENT_NOT_YET;
+	case ENOBUFS:
+	case ENOMEM:
+	case ETOOMANYREFS: return SENT_LATER; /* the peer lives, and is owed all of it */
+	default: return SENT_NEVER;
+	}
+}
+
+static enum sent send_chunk(struct channel *c, struct chunk *chunk)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int))];
@@ -190,14 +207,14 @@ static int send_chunk(struct channel *c, struct chunk *chunk)
 	}
 	n = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		return why_not_sent(errno);
 	if (chunk->fd >= 0) {
 		close(chunk->fd);
 		chunk->fd = -1;
 	}
 	chunk->n_sent += (size_t)n;
 	c->n_unsent -= (size_t)n;
-	return chunk->n_sent == chunk->bytes.n ? 1 : 0;
+	return chunk->n_sent == chunk->bytes.n ? SENT : SENT_NOT_YET;
 }
 
 static void flush(struct channel *c)
@@ -205,14 +222,16 @@ static void flush(struct channel *c)
 	struct chunk *chunk;
 
 	while ((chunk = TAILQ_FIRST(&c->unsent)) != NULL) {
-		int sent = send_chunk(c, chunk);
-
-		if (sent < 0) {
+		switch (send_chunk(c, chunk)) {
+		case SENT: break;
+		case SENT_NOT_YET: watch_on(c->writable); return;
+		case SENT_LATER:
+			watch_off(c->writable);
+			timer_set(c->flush, RETRY_MS);
+			return;
+		case SENT_NEVER:
 			c->is_deaf = true;
-			break;
-		}
-		if (sent == 0) {
-			watch_on(c->writable);
+			watch_off(c->writable);
 			return;
 		}
 		TAILQ_REMOVE(&c->unsent, chunk, link);
@@ -246,15 +265,29 @@ bool channel_is_flushed(const struct channel *c)
 void channel_flush_now(struct channel *c, int wait_ms)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+	int64_t now_ms = clock_monotonic_ms(), until_ms = now_ms + wait_ms;
 
-	while (!channel_is_flushed(c) && poll(&p, 1, wait_ms) == 1)
+	while (!channel_is_flushed(c) && now_ms <= until_ms) {
+		if (poll(&p, 1, (int)(until_ms - now_ms)) == 0)
+			return;
 		flush(c);
+		now_ms = clock_monotonic_ms();
+	}
 }
 
 /* ---- receiving ---- */
 
+/*
+ * A descriptor for which this process has no number left is lost on the way (MSG_CTRUNC). Its place
+ * is kept, so that its frame comes without one, and the next frame does not get another's.
+ */
 static void keep_descriptors(struct channel *c, struct msghdr *message)
 {
+	if (CMSG_FIRSTHDR(message) == NULL && (message->msg_flags & MSG_CTRUNC) != 0) {
+		log_error("a descriptor could not be received: too many open files");
+		if (c->n_fds < FDS_MAX)
+			c->fds[c->n_fds++] = -1;
+	}
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h != NULL; h = CMSG_NXTHDR(message, h)) {
 		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
@@ -322,7 +355,7 @@ static bool next_frame(struct channel *c, size_t from, struct ipc_message *m, si
 	}
 	if (r.left < length)
 		return false;
-	if (!ipc_message_decode(m, r.at, length) || (has_fd && c->n_fds == 0)) {
+	if ((has_fd && c->n_fds == 0) || !ipc_message_decode(m, r.at, length)) {
 		lose(c, "a frame does not decode");
 		return false;
 	}

@@ -12,7 +12,8 @@ struct channel;
 
 /*
  * The message is valid during the call. A handler that keeps m->fd sets it to -1; otherwise it is
- * closed. The handler may destroy the channel.
+ * closed. Where a descriptor belongs it may still be -1: one end had too many open files. The
+ * handler may destroy the channel.
  */
 typedef void channel_message(void *arg, struct channel *channel, struct ipc_message *m);
 

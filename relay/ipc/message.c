@@ -107,8 +107,18 @@ static void get_outcome(struct wire_reader *r, struct outcome *value)
 #define PUT(type, name) put_##type(b, &s->name);
 #define GET(type, name) get_##type(r, &s->name);
 
-/* An item of any of these lists takes at least 5 bytes: a text is its length and its NUL. */
-enum { ITEM_LEAST_BYTES = 5 };
+/* What a field takes at least; so that a count promises no more items than can follow it. */
+enum {
+	LEAST_u8 = 1,
+	LEAST_u32 = 4,
+	LEAST_u64 = 8,
+	LEAST_i64 = 8,
+	LEAST_bytes = 4,
+	LEAST_text = LEAST_bytes + 1, /* its NUL */
+	LEAST_outcome = LEAST_u32 + LEAST_u8 + 4 * LEAST_text,
+};
+
+#define LEAST(type, name) +LEAST_##type
 
 #define S(kind)                                                                                    \
 	static void put_##kind(struct buffer *b, const ipc_##kind *s)                              \
@@ -127,9 +137,9 @@ enum { ITEM_LEAST_BYTES = 5 };
 	}                                                                                          \
 	static void get_##kind##_list(struct wire_reader *r, ipc_##kind##_list *list)              \
 	{                                                                                          \
-		list->n = wire_get_count(r, ITEM_LEAST_BYTES);                                     \
+		list->n = wire_get_count(r, 0 IPC_FIELDS_##kind(LEAST));                           \
 		list->items = mem_create(list->n * sizeof *list->items);                           \
-		for (size_t i = 0; i < list->n; i++)                                               \
+		for (size_t i = 0; i < list->n && !r->failed; i++)                                 \
 			get_##kind(r, &list->items[i]);                                            \
 	}
 IPC_STRUCTS(S)

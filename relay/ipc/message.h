@@ -66,6 +66,7 @@ typedef struct outcome ipc_outcome;
 	M(COMMIT_SAY, commit_say, 2048, false)                                                     \
 	/* queue and delivery */                                                                   \
 	M(HELD, held_jobs, 4194304, false) /* delivery, first of all: what I am still at */        \
+	M(LEAVING, leaving, 64, false)     /* delivery: give me no more */                         \
 	M(DELIVER, deliver, 1048576, true)                                                         \
 	M(RESULT, result_say, 2097152, false)                                                      \
 	M(RESULT_KEPT, result_kept, 2048, false) /* queue: it is on disk, forget it */             \
@@ -100,6 +101,7 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_commit_say(F)      F(u64, number) F(outcome, verdict)
 
 #define IPC_FIELDS_held_jobs(F) F(held_list, jobs)
+#define IPC_FIELDS_leaving(F)   F(u8, unused)
 #define IPC_FIELDS_deliver(F)   F(text, id) F(text, domain) F(bytes, mail) F(u32, n_attempts)
 #define IPC_FIELDS_result_say(F)                                                                   \
 	F(text, id)                                                                                \
