@@ -374,7 +374,7 @@ static enum flow commit(struct accept *a)
 	struct buffer mail;
 
 	memcpy(message.id, a->id, sizeof message.id);
-	log_info("%s: message-id=%s", a->id, a->message_id);
+	log_info_as("cleanup", "%s: message-id=%s", a->id, a->message_id);
 	buffer_init(&mail, MESSAGE_WIRE_MAX);
 	message_encode(&message, &mail);
 	if (mail.overflowed) {

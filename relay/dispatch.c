@@ -537,8 +537,7 @@ static void on_posted(void *arg, const struct outcome *why, const struct message
 
 	job->post = NULL;
 	if (bounce != NULL) {
-		log_info(
-		    "%s: sender non-delivery notification: %s", job->job.message.id, bounce->id);
+		report_notification(&job->job.message, bounce);
 		store(job, bounce);
 		return;
 	}

@@ -103,5 +103,6 @@ void report_expired(const struct message *message)
 
 void report_notification(const struct message *message, const struct message *notification)
 {
-	log_info("%s: sender non-delivery notification: %s", message->id, notification->id);
+	log_info_as(
+	    "bounce", "%s: sender non-delivery notification: %s", message->id, notification->id);
 }

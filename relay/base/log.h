@@ -25,6 +25,12 @@ void log_set_tag(const char *tag);
 /* One line, without a newline. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * A line of one stage written by the process of another, as information: what reads Postfix's log
+ * knows a line by its tag.
+ */
+void log_info_as(const char *tag, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__)

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include "relay/base/mem.h"
 
@@ -28,6 +27,7 @@ struct loop {
 	struct event_base *base;
 	struct event *soon; /* active while something is deferred */
 	TAILQ_HEAD(, deferred) deferred;
+	LIST_HEAD(, loop_guest) guests;
 	struct signal_watch signals[SIGNALS_MAX];
 	int n_signals;
 };
@@ -60,15 +60,21 @@ struct loop *loop_create(void)
 	loop->soon = evtimer_new(loop->base, on_soon, loop);
 	assert(loop->soon != NULL);
 	TAILQ_INIT(&loop->deferred);
+	LIST_INIT(&loop->guests);
 	return loop;
 }
 
 void loop_destroy(struct loop **loop)
 {
 	struct deferred *deferred;
+	struct loop_guest *guest;
 
 	if (*loop == NULL)
 		return;
+	while ((guest = LIST_FIRST(&(*loop)->guests)) != NULL) {
+		LIST_REMOVE(guest, link);
+		guest->end(guest->arg);
+	}
 	while ((deferred = TAILQ_FIRST(&(*loop)->deferred)) != NULL) {
 		TAILQ_REMOVE(&(*loop)->deferred, deferred, link);
 		free(deferred);
@@ -239,4 +245,16 @@ void loop_defer(struct loop *loop, loop_call *call, void *arg)
 	deferred->arg = arg;
 	TAILQ_INSERT_TAIL(&loop->deferred, deferred, link);
 	evtimer_add(loop->soon, &now);
+}
+
+void loop_host(struct loop *loop, struct loop_guest *guest, loop_call *end, void *arg)
+{
+	guest->end = end;
+	guest->arg = arg;
+	LIST_INSERT_HEAD(&loop->guests, guest, link);
+}
+
+void loop_leave(struct loop_guest *guest)
+{
+	LIST_REMOVE(guest, link);
 }

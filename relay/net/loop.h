@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct event_base;
 struct loop;
@@ -50,3 +51,15 @@ void loop_on_signal(struct loop *loop, int signal_number, loop_call *call, void 
 
 /* Calls once, soon, from loop_run(). Not to be taken back: arg must live until then. */
 void loop_defer(struct loop *loop, loop_call *call, void *arg);
+
+/*
+ * What lives on in the loop without an owner is its guest: loop_destroy() calls end for each that has
+ * not left by then, which destroys it (and so may leave).
+ */
+struct loop_guest {
+	LIST_ENTRY(loop_guest) link;
+	loop_call *end;
+	void *arg;
+};
+void loop_host(struct loop *loop, struct loop_guest *guest, loop_call *end, void *arg);
+void loop_leave(struct loop_guest *guest);

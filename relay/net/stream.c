@@ -36,6 +36,7 @@ enum { NEWS_SECURED = 1, NEWS_READABLE = 2, NEWS_DRAINED = 4, NEWS_ENDED = 8 };
 
 struct stream {
 	int fd;
+	struct loop *loop;
 	struct watch *readable, *writable;
 	struct timer *soon, *linger;
 	const struct stream_calls *calls;
@@ -65,6 +66,8 @@ struct stream {
 	bool write_failed;
 
 	bool is_closing, said_goodbye;
+	struct loop_guest stay; /* while closing, until the loop ends */
+	bool is_guest;
 	size_t n_discarded;
 	loop_call *gone;
 	void *gone_arg;
@@ -75,6 +78,7 @@ static void on_readable(int fd, void *arg);
 static void on_writable(int fd, void *arg);
 static void on_soon(void *arg);
 static void on_linger(void *arg);
+static void on_loop_end(void *arg);
 static void on_input_changed(
     struct evbuffer *buffer, const struct evbuffer_cb_info *change, void *arg);
 static void on_output_changed(
@@ -103,6 +107,7 @@ struct stream *stream_create(struct loop *loop, int fd)
 	struct stream *s = mem_create(sizeof *s);
 
 	s->fd = fd;
+	s->loop = loop;
 	s->readable = watch_create(loop, fd, WATCH_READ, on_readable, s);
 	s->writable = watch_create(loop, fd, WATCH_WRITE, on_writable, s);
 	s->soon = timer_create_in(loop, on_soon, s);
@@ -523,7 +528,19 @@ void stream_close(struct stream **stream, int64_t linger_ms, loop_call *gone, vo
 	s->input_due = true;
 	evbuffer_drain(s->in, evbuffer_get_length(s->in));
 	timer_set(s->linger, linger_ms);
+	loop_host(s->loop, &s->stay, on_loop_end, s);
+	s->is_guest = true;
 	ask_turn(s);
+}
+
+/* Whom gone would tell has gone before. */
+static void on_loop_end(void *arg)
+{
+	struct stream *s = arg;
+
+	s->is_guest = false;
+	s->gone = NULL;
+	stream_destroy(&s);
 }
 
 void stream_destroy(struct stream **stream)
@@ -544,6 +561,8 @@ static void release(struct stream *s)
 	loop_call *gone = s->gone;
 	void *arg = s->gone_arg;
 
+	if (s->is_guest)
+		loop_leave(&s->stay);
 	tls_session_destroy(&s->tls);
 	watch_destroy(&s->readable);
 	watch_destroy(&s->writable);
