@@ -51,7 +51,8 @@ def test_S6_only_one_sequence_ends_the_data(lab):
 
 
 @pytest.mark.parametrize("content", [
-    b"bare\rreturn\r\n", b"bare\nfeed\r\n", b"nul\0byte\r\n", b"ends with\r\r\n", b"\n"])
+    b"bare\rreturn\r\n", b"bare\nfeed\r\n", b"nul\0byte\r\n", b"ends with\r\r\n", b"feed\n\r\n"],
+    ids=["CR", "LF", "NUL", "CRCRLF", "LFCRLF"])
 def test_bare_CR_LF_and_NUL_are_refused(lab, content):
     lab.start()
     raw = begin(lab)
@@ -134,7 +135,7 @@ def test_S15_line_length(lab, length, answer):
     b" folded first line\r\nFrom: web@shop.example\r\n",
     b"From web@shop.example Mon Jan  1 00:00:00 2024\r\nFrom: web@shop.example\r\n",
     "From: web@shop.example\r\nSubject: gr\u00fc\u00df\r\n".encode(),  # S19
-])
+], ids=["S16-bytes", "S17-fields", "S18-no-colon", "S18-folded", "S18-mbox", "S19-8bit"])
 def test_S16_to_S19_broken_headers(lab, header):
     lab.start()
     raw = begin(lab)

@@ -93,7 +93,7 @@ def test_T10_bogus_TLSA_makes_the_host_unusable(lab):
 @pytest.mark.parametrize("what", ["servfail", "drop"])
 def test_T10_failing_TLSA_lookup_makes_the_host_unusable(lab, what):
     """DANE that cannot be asked about is not DANE that is not there."""
-    lab.receiver("bank.example")
+    lab.receiver("bank.example", tlsa=True)
     through_trouble(lab, ("_tcp.mx.bank.example", "TLSA", what))
     lab.start()
     send(lab, "anna@bank.example")
@@ -103,7 +103,7 @@ def test_T10_failing_TLSA_lookup_makes_the_host_unusable(lab, what):
 
 
 def test_T10_another_host_of_the_domain_is_used(lab):
-    lab.receiver("bank.example", host="mx1.bank.example", preference=10)
+    lab.receiver("bank.example", host="mx1.bank.example", preference=10, tlsa=True)
     lab.receiver("bank.example", host="mx2.bank.example", preference=20)
     through_trouble(lab, ("_tcp.mx1.bank.example", "TLSA", "servfail"))
     lab.start()

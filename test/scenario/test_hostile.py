@@ -1,8 +1,10 @@
 """A receiver that misbehaves at each step: nothing is lost, nothing leaks, the reason is told."""
+import re
+
 import pytest
 
 from lab import client
-from lab.hostile import STEPS, Hostile, helpful
+from lab.hostile import STEPS, Hostile, helpful, refuse
 from lab.place import until
 
 
@@ -61,8 +63,7 @@ def test_R8_R9_R10_ends_at_each_step(against, step, how):
 @pytest.mark.parametrize("step", [s for s in STEPS if s not in ("STARTTLS",)])
 def test_R3_R13_4xx_at_each_step_waits(against, step):
     def refuses(talk):
-        talk.say("451 4.3.0 Not now")
-        talk.hear_silence()
+        refuse(talk, "451 4.3.0 Not now")
 
     lab = against(lambda talk: helpful(talk, step, instead=refuses))
     line = outcome(lab)
@@ -74,8 +75,7 @@ def test_R3_R13_4xx_at_each_step_waits(against, step):
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "content"])
 def test_R15_5xx_to_the_message_is_final(against, step):
     def refuses(talk):
-        talk.say("554 5.7.1 Not this one")
-        talk.hear_silence()
+        refuse(talk, "554 5.7.1 Not this one")
 
     lab = against(lambda talk: helpful(talk, step, instead=refuses))
     line = outcome(lab)
@@ -85,8 +85,7 @@ def test_R15_5xx_to_the_message_is_final(against, step):
 
 def test_R_5xx_to_STARTTLS_of_a_dane_host_waits(against):
     def refuses(talk):
-        talk.say("554 5.7.3 No TLS today")
-        talk.hear_silence()
+        refuse(talk, "554 5.7.3 No TLS today")
 
     lab = against(lambda talk: helpful(talk, "STARTTLS", instead=refuses))
     assert "status=deferred" in outcome(lab)
@@ -96,7 +95,7 @@ def test_R_5xx_to_STARTTLS_of_a_dane_host_waits(against):
 
 @pytest.mark.parametrize("banner", [
     b"2200 x\r\n", b"22O x\r\n", b"-220 x\r\n", b"22012345 x\r\n", b"abc\r\n", b"\r\n",
-    b"\x00\x01\x02\r\n"])
+    b"\x00\x01\x02\r\n"], ids=range(7))
 def test_R4_banner_that_is_none(against, banner):
     def says(talk):
         talk.say(banner)
@@ -107,7 +106,7 @@ def test_R4_banner_that_is_none(against, banner):
     assert lab.peer.delivered() == []
 
 
-@pytest.mark.parametrize("flood", [b"250-more\r\n", b"x" * 8192])
+@pytest.mark.parametrize("flood", [b"250-more\r\n", b"x" * 8192], ids=["lines", "line"])
 def test_R6_endless_reply_is_cut(against, flood):
     def endless(talk):
         for _ in range(20000):
@@ -181,19 +180,18 @@ def test_R11_replies_before_commands(against):
 
 def test_R16_the_basic_code_decides(against):
     def contradicts(talk):
-        talk.say("550 4.2.0 Which is it?")
-        talk.hear_silence()
+        refuse(talk, "550 4.2.0 Which is it?")
 
     lab = against(lambda talk: helpful(talk, "RCPT", instead=contradicts))
     assert "status=bounced" in outcome(lab)
 
 
 @pytest.mark.parametrize("text", [b"\x1b[31mred", b"nul\0nul", b"cr\rcr", b"%n%s%n", b"\xff\xfe",
-                                  b"x" * 100_000])
+                                  b"x" * 100_000],
+                         ids=["escape", "nul", "cr", "percent", "8bit", "long"])
 def test_R17_reply_text_is_tamed_in_the_log(against, text):
     def says(talk):
-        talk.say(b"450 4.0.0 " + text + b"\r\n")
-        talk.hear_silence()
+        refuse(talk, b"450 4.0.0 " + text + b"\r\n")
 
     lab = against(lambda talk: helpful(talk, "RCPT", instead=says))
     line = outcome(lab)
@@ -209,7 +207,8 @@ def test_R12_5xx_before_the_body_ends(against):
         talk.hear_silence()
 
     lab = against(lambda talk: helpful(talk, "DATA", instead=interrupts))
-    assert "status=bounced" in outcome(lab)
+    assert re.search("status=(deferred|bounced)", outcome(lab))
+    assert lab.peer.delivered() == []
 
 
 def test_R18_smaller_SIZE_bounces_without_sending(against):

@@ -111,11 +111,12 @@ def test_T1_every_usable_tlsa_that_matches_delivers(lab, usage, selector, matchi
 def test_T2_wrong_tlsa_neither_delivers_nor_downgrades(lab):
     """Twelve domains, each with a well-formed record that nothing satisfies."""
     domains = []
+    stranger = lab.ca.self_signed("stranger.example")
     for usage in (2, 3):
         for selector in (0, 1):
             for matching in (0, 1, 2):
                 domain = f"w{usage}{selector}{matching}.example"
-                lab.receiver(domain, tlsa=[wrong_tlsa(usage, selector, matching)])
+                lab.receiver(domain, tlsa=[stranger.tlsa(usage, selector, matching)])
                 domains.append(domain)
     lab.start()
     for domain in domains:

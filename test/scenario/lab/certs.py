@@ -35,8 +35,7 @@ class Certificate:
 
 def wrong_tlsa(usage=3, selector=1, matching=1):
     """A well-formed record that no certificate satisfies."""
-    size = {0: 40, 1: 32, 2: 64}[matching]
-    return f"{usage} {selector} {matching} {'5a' * size}"
+    return f"{usage} {selector} {matching} {'5a' * {1: 32, 2: 64}[matching]}"
 
 
 class Authority(Certificate):

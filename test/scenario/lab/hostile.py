@@ -132,6 +132,20 @@ def helpful(talk, until=None, name="peer.example", instead=None, extensions=("PI
             talk.say("500 5.5.1 What?")
 
 
+def refuse(talk, reply):
+    """Gives this reply to the command just heard, and what follows from it to those behind it."""
+    talk.say(reply)
+    while True:
+        verb = talk.hear()[:4].upper()
+        if verb in ("RCPT", "DATA", "MAIL"):
+            talk.say("503 5.5.1 Not after that")
+        elif verb == "QUIT":
+            talk.say("221 2.0.0 Bye")
+            return
+        else:
+            talk.say("250 2.0.0 Fine")
+
+
 class Hostile:
     """Listens on one address and plays its script to whoever comes."""
 

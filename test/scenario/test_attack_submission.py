@@ -1,0 +1,766 @@
+"""The submission side and the processes under attack: slow, greedy and vanishing clients, roles
+that die at awkward moments, configurations that cannot work, resources that run out."""
+import base64
+import json
+import os
+import pathlib
+import resource
+import signal
+import smtplib
+import socket
+import threading
+import time
+
+import pytest
+
+from lab import client
+from lab.client import Raw
+from lab.place import until
+from lab.zegel import PORT_STARTTLS
+
+FROM = "web@shop.example"
+
+
+def send(lab, recipient, text="Hello.\n"):
+    content = client.message(FROM, recipient, text=text)
+    client.submit(lab.zegel, FROM, [recipient], content, lab.login)
+
+
+def waiting_receiver(lab, domain="bank.example"):
+    host = lab.receiver(domain)
+    lab.sink.hosts[host]["mail_reply"] = "450 4.3.2 Not yet"
+    return host
+
+
+def in_data(lab, recipient="half@bank.example", login=None):
+    """A session within DATA."""
+    raw = Raw(lab.zegel, login=login or lab.login)
+    assert raw.ask(f"MAIL FROM:<{FROM}>").startswith("250 ")
+    assert raw.ask(f"RCPT TO:<{recipient}>").startswith("250 ")
+    assert raw.ask("DATA").startswith("354 ")
+    return raw
+
+
+def large(n):
+    return ("From: web@shop.example\r\nSubject: large\r\n\r\n" + ("x" * 76 + "\r\n") * (n // 78))
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def rss_kib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_S26_bytes_that_drip_do_not_hold_a_session_for_ever(lab):
+    """A byte now and then is no life sign: a command has its time as a whole."""
+    lab.zegel.sections["limits"]["command-timeout"] = "6s"
+    lab.start()
+    raw = Raw(lab.zegel, tls=False)
+    raw.socket.settimeout(2)
+    started = time.monotonic()
+    try:
+        while time.monotonic() - started < 20:
+            raw.send("N")
+            time.sleep(1)
+            raw.socket.setblocking(False)
+            try:
+                data = raw.socket.recv(4096)
+                assert data == b"" or data.startswith(b"421 4.4.2"), data
+                break
+            except BlockingIOError:
+                pass
+            raw.socket.setblocking(True)
+        else:
+            pytest.fail("still there after 20 s of drips")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def test_S26_content_that_drips_has_a_deadline(lab):
+    lab.zegel.sections["limits"]["data-timeout"] = "3s"
+    lab.start()
+    raw = in_data(lab)
+    raw.send("From: web@shop.example\r\n\r\n")
+    started = time.monotonic()
+    ended = []
+
+    def drip():
+        try:
+            while not ended:
+                raw.send("x")
+                time.sleep(2)
+        except OSError:
+            pass
+    threading.Thread(target=drip, daemon=True).start()
+    raw.socket.settimeout(90)
+    try:
+        assert raw.reply().startswith("421 4.4.2")
+    finally:
+        ended.append(True)
+    assert time.monotonic() - started < 75
+
+
+def test_intake_that_dies_leaves_no_open_segments_in_the_queue(lab):
+    lab.start()
+    queue = lab.zegel.roles()["queue"][0]
+    send(lab, "a@bank.example")
+    before = open_files(queue)
+    for _ in range(3):
+        sessions = [in_data(lab) for _ in range(5)]
+        for raw in sessions:
+            raw.send(large(400_000))
+        until(lambda: open_files(queue) >= before + 5, 10, "segments of their own")
+        lab.zegel.kill_role("intake")
+        lab.zegel.wait_listening()
+        for raw in sessions:
+            raw.close()
+    assert lab.zegel.roles()["queue"] == [queue]
+    until(lambda: open_files(queue) <= before + 1, 10, f"{open_files(queue)} open, before {before}")
+
+
+def test_clients_that_vanish_leave_no_open_segments(lab):
+    lab.start()
+    queue = lab.zegel.roles()["queue"][0]
+    send(lab, "a@bank.example")
+    before = open_files(queue)
+    data = large(270_000).encode()
+    for i in range(60):
+        raw = in_data(lab)
+        raw.send(data)
+        raw.abort()
+    time.sleep(1)
+    until(lambda: open_files(queue) <= before + 1, 10, f"{open_files(queue)} open, before {before}")
+
+
+def test_O4_more_clients_than_descriptors(lab):
+    """The limit is below the sessions that are allowed: some are turned away, nothing breaks."""
+    waiting_receiver(lab)
+    lab.zegel.sections["limits"]["sessions-per-client"] = 1000
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lab.start()
+    intake = lab.zegel.roles()["intake"][0]
+    resource.prlimit(intake, resource.RLIMIT_NOFILE, (64, 64))
+    crowd = []
+    for _ in range(300):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex((lab.zegel.address, PORT_STARTTLS))
+        crowd.append(s)
+    time.sleep(2)
+    ticks = cpu_ticks(intake)
+    time.sleep(2)
+    assert cpu_ticks(intake) - ticks < 100, "the processor is busy with nothing"
+    for s in crowd:
+        s.close()
+
+    def sent():
+        try:
+            content = client.message(FROM, "a@bank.example", text="x" * 70 + "\n")
+            client.submit(lab.zegel, FROM, ["a@bank.example"], content, lab.login)
+            content = client.message(FROM, "a@bank.example", text=("x" * 70 + "\n") * 8000)
+            client.submit(lab.zegel, FROM, ["a@bank.example"], content, lab.login)
+            return True
+        except (OSError, smtplib.SMTPException):
+            return False
+    until(sent, 60, "a submission after the crowd has gone")
+    assert lab.zegel.roles()["intake"] == [intake]
+
+
+def test_O4_crowd_that_logs_in_with_few_descriptors(lab):
+    waiting_receiver(lab)
+    lab.zegel.sections["limits"]["sessions-per-client"] = 1000
+    lab.start()
+    intake = lab.zegel.roles()["intake"][0]
+    resource.prlimit(intake, resource.RLIMIT_NOFILE, (48, 48))
+    data = large(400_000)
+    sessions = []
+    for _ in range(60):
+        try:
+            raw = in_data(lab)
+            raw.send(data)
+            sessions.append(raw)
+        except (OSError, AssertionError):
+            pass
+    codes = []
+    for raw in sessions:
+        try:
+            raw.socket.settimeout(15)
+            raw.send(".\r\n")
+            codes.append(raw.reply()[:3])
+        except OSError:
+            codes.append("")
+        raw.close()
+    print(codes)
+    assert "250" in codes
+
+    def sent():
+        try:
+            send(lab, "a@bank.example")
+            return True
+        except (OSError, smtplib.SMTPException):
+            return False
+    until(sent, 40, "a submission after the crowd has gone")
+    lab.zegel.wait_log("a@bank.example", seconds=5)
+
+
+def cpu_ticks(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_more_recipients_than_a_message_may_have(lab):
+    """The largest number that the configuration takes is one the queue can take."""
+    waiting_receiver(lab)
+    lab.zegel.sections["limits"]["recipients"] = 10000
+    lab.start()
+    queue = lab.zegel.roles()["queue"]
+    raw = Raw(lab.zegel, login=lab.login)
+    raw.ask(f"MAIL FROM:<{FROM}>")
+    for start in range(0, 10000, 500):
+        raw.send("".join(f"RCPT TO:<r{i:05d}@bank.example>\r\n" for i in range(start, start + 500)))
+        for _ in range(500):
+            assert raw.reply().startswith("250 ")
+    assert raw.ask("RCPT TO:<more@bank.example>").startswith("452 4.5.3")
+    raw.ask("DATA")
+    raw.send("From: web@shop.example\r\n\r\nmany\r\n.\r\n")
+    assert raw.reply().startswith("250 ")
+    assert lab.zegel.roles()["queue"] == queue
+    lab.zegel.sections["limits"]["recipients"] = 10001
+    lab.zegel.write()
+    assert lab.zegel.command("check", check=False).returncode == 78
+
+
+def test_bounce_for_a_thousand_recipients(lab):
+    host = lab.receiver("bank.example")
+    lab.sink.hosts[host]["mail_reply"] = "550 5.7.1 " + "No " * 150
+    lab.receiver("shop.example")
+    lab.start()
+    roles = lab.zegel.roles()
+    raw = Raw(lab.zegel, login=lab.login)
+    raw.ask(f"MAIL FROM:<{FROM}>")
+    raw.send("".join(f"RCPT TO:<r{i:05d}@bank.example>\r\n" for i in range(1000)))
+    for _ in range(1000):
+        assert raw.reply().startswith("250 ")
+    raw.ask("DATA")
+    raw.send("From: web@shop.example\r\n\r\nmany\r\n.\r\n")
+    assert raw.reply().startswith("250 ")
+    lab.sink.wait_for(FROM, seconds=40)
+    assert lab.zegel.roles() == roles
+
+
+def test_thousand_recipients_of_five_hundred_domains(lab):
+    lab.start()
+    roles = lab.zegel.roles()
+    raw = Raw(lab.zegel, login=lab.login)
+    raw.ask(f"MAIL FROM:<{FROM}>")
+    raw.send("".join(f"RCPT TO:<r{i}@d{i % 500}.dead>\r\n" for i in range(1000)))
+    for _ in range(1000):
+        assert raw.reply().startswith("250 ")
+    raw.ask("DATA")
+    raw.send("From: web@shop.example\r\n\r\nmany\r\n.\r\n")
+    assert raw.reply().startswith("250 ")
+    until(lambda: len(lab.zegel.queue()) == 1000, 10)
+    assert lab.zegel.roles() == roles
+
+
+def test_reply_of_a_peer_in_latin1_is_listed(lab):
+    host = lab.receiver("bank.example")
+    lab.sink.hosts[host]["mail_reply"] = "450 4.3.2 caf\xe9 \x1b[31m"
+    lab.start()
+    send(lab, "a@bank.example")
+    lab.zegel.wait_log("status=deferred")
+    assert [e["recipient"] for e in lab.zegel.queue()] == ["a@bank.example"]
+
+
+def control(lab, request):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(str(lab.zegel.spool / "control"))
+        s.sendall(request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n")
+        data = b""
+        while piece := s.recv(65536):
+            data += piece
+        return data
+
+
+def test_C2_control_requests_that_lack_something(lab):
+    lab.start()
+    queue = lab.zegel.roles()["queue"]
+    for request in ({"command": "retry"}, {"command": "retry", "what": 7},
+                    {"command": "retry", "what": ""}, {"command": "retry", "what": "%"},
+                    {"command": "remove"}, {"command": "remove", "id": 5}, {"command": "list"},
+                    {"command": "list", "address": ""}, {"command": "list", "address": "x" * 3000},
+                    {"command": "list", "id": ""}, {"command": ["list"]}, {"command": ""},
+                    [], 1, None, {"command": "status", "x": "\ud800"}, b"[" * 4000 + b"\n",
+                    b'{"command":"list","address":"\\u0000"}\n', b"\n", b"\0\n"):
+        assert control(lab, request) != b"", request
+    assert lab.zegel.roles()["queue"] == queue
+
+
+def test_C3_idle_control_clients(lab):
+    lab.receiver("bank.example")
+    lab.start()
+    crowd = []
+    for _ in range(200):
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        s.connect_ex(str(lab.zegel.spool / "control"))
+        crowd.append(s)
+    send(lab, "a@bank.example")
+    lab.sink.wait_for("a@bank.example")
+    for s in crowd:
+        s.close()
+    assert lab.zegel.command("status").returncode == 0
+
+
+# ---- reload ----
+
+def reload_and_wait(lab, what="the new configuration is in force"):
+    n = lab.zegel.log().count(what)
+    until(lambda: lab.zegel.reload() or True)
+    until(lambda: lab.zegel.log().count(what) > n, 20, what + lab.zegel.told())
+
+
+def test_reload_in_the_middle_of_uploads(lab):
+    waiting_receiver(lab)
+    lab.start()
+    small, big = in_data(lab, "small@bank.example"), in_data(lab, "big@bank.example")
+    small.send("From: web@shop.example\r\n\r\nhal")
+    content = large(1_500_000)
+    big.send(content[:700_000])
+    reload_and_wait(lab)
+    time.sleep(1)
+    small.send("f\r\n.\r\n")
+    assert small.reply().startswith("250 ")
+    big.send(content[700_000:])
+    reload_and_wait(lab)
+    big.send(".\r\n")
+    assert big.reply().startswith("250 ")
+    assert {e["recipient"] for e in lab.zegel.queue()} == {"small@bank.example", "big@bank.example"}
+    until(lambda: {k: len(v) for k, v in lab.zegel.roles().items()} == {
+        "intake": 1, "auth": 2, "keeper": 1, "lookup": 1, "delivery": 1, "queue": 1}, 20,
+        "only the newest generation is left")
+
+
+def test_twenty_reloads_with_clients(lab):
+    host = waiting_receiver(lab)
+    lab.start()
+    idle = [in_data(lab, f"h{i}@bank.example") for i in range(3)]
+    for i in range(20):
+        reload_and_wait(lab)
+        send(lab, f"r{i}@bank.example")
+    for i, raw in enumerate(idle):
+        raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
+        assert raw.reply().startswith("250 ")
+    assert len(lab.zegel.queue()) == 23
+    until(lambda: {k: len(v) for k, v in lab.zegel.roles().items()} == {
+        "intake": 1, "auth": 2, "keeper": 1, "lookup": 1, "delivery": 1, "queue": 1}, 20,
+        "only the newest generation is left")
+    lab.sink.change(host, mail_reply=None)
+    lab.zegel.retry("all")
+    for i in range(20):
+        assert len(lab.sink.wait_for(f"r{i}@bank.example")) == 1
+
+
+def test_reload_to_fewer_processes_leaves_no_deaf_socket(lab):
+    """A socket that nobody accepts from is closed, even while its old intake has a session."""
+    waiting_receiver(lab)
+    lab.zegel.sections[""]["processes"] = 3
+    lab.start()
+    held = [in_data(lab) for _ in range(9)]
+    lab.zegel.sections[""]["processes"] = 1
+    lab.zegel.write()
+    reload_and_wait(lab)
+    time.sleep(1)
+    for i in range(30):
+        s = socket.create_connection((lab.zegel.address, PORT_STARTTLS), timeout=5)
+        assert s.recv(100).startswith(b"220 "), i
+        s.close()
+    for raw in held:
+        raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
+        assert raw.reply().startswith("250 ")
+
+
+def test_reload_that_moves_the_listeners(lab):
+    waiting_receiver(lab)
+    lab.start()
+    held = in_data(lab)
+    old = lab.zegel.address
+    lab.zegel.address = lab.place.address()
+    lab.zegel.listens = [(lab.zegel.address, PORT_STARTTLS, False)]
+    lab.zegel.write()
+    reload_and_wait(lab)
+    send(lab, "a@bank.example")
+    with socket.socket() as s:
+        s.settimeout(3)
+        assert s.connect_ex((old, PORT_STARTTLS)) != 0, "nobody is there any more"
+    held.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
+    assert held.reply().startswith("250 ")
+
+
+@pytest.mark.parametrize("fault", ["tls", "dkim", "listen", "passwords", "spool"])
+def test_reload_that_cannot_work_keeps_the_old_one(lab, fault):
+    lab.receiver("bank.example")
+    lab.start()
+    before = lab.zegel.roles()
+    blocker = None
+    if fault == "tls":
+        lab.zegel.sections["tls"]["key"].write_text("no key\n")
+    elif fault == "dkim":
+        for path in (lab.zegel.home / "dkim/shop.example").glob("*.pem"):
+            path.write_text("no key\n")
+    elif fault == "listen":
+        blocker = socket.socket()
+        address = lab.place.address()
+        blocker.bind((address, 1588))
+        blocker.listen()
+        lab.zegel.listens.append((address, 1588, False))
+    elif fault == "passwords":
+        (lab.zegel.home / "passwords").write_text("nonsense\n")
+    elif fault == "spool":
+        lab.zegel.sections[""]["spool"] = lab.zegel.home / "other-spool"
+        lab.zegel.sections[""]["control"] = lab.zegel.spool / "control"
+    lab.zegel.write()
+    lab.zegel.reload()
+    lab.zegel.wait_log(r"reload-failed", seconds=10)
+    time.sleep(0.5)
+    send(lab, "anna@bank.example")
+    lab.sink.wait_for("anna@bank.example")
+    assert lab.zegel.roles() == before
+    if blocker is not None:
+        blocker.close()
+
+
+def test_reload_opens_the_log_again(lab):
+    lab.start()
+    lab.zegel.log_path.rename(lab.zegel.log_path.with_suffix(".1"))
+    lab.zegel.reload()
+    lab.zegel.wait_log("new configuration is in force", seconds=10)
+    Raw(lab.zegel).close()
+    lab.zegel.wait_log("connect from", seconds=5)
+
+
+def test_old_generation_whose_roles_die_goes_all_the_same(lab):
+    lab.start()
+    old = lab.zegel.roles()
+    held = in_data(lab)
+    reload_and_wait(lab)
+    for role in ("keeper", "auth", "lookup"):
+        for pid in old[role]:
+            os.kill(pid, signal.SIGKILL)
+    held.abort()
+    until(lambda: {k: len(v) for k, v in lab.zegel.roles().items()} == {
+        "intake": 1, "auth": 2, "keeper": 1, "lookup": 1, "delivery": 1, "queue": 1}, 20,
+        "only the newest generation is left")
+    time.sleep(2)
+    assert {k: len(v) for k, v in lab.zegel.roles().items()} == {
+        "intake": 1, "auth": 2, "keeper": 1, "lookup": 1, "delivery": 1, "queue": 1}
+
+
+def test_intake_that_died_just_before_a_reload_does_not_come_back_with_the_old_one(lab):
+    lab.start()
+    for _ in range(4):
+        os.kill(lab.zegel.roles()["intake"][0], signal.SIGKILL)
+        time.sleep(0.03)
+        reload_and_wait(lab)
+    time.sleep(3)
+    until(lambda: {k: len(v) for k, v in lab.zegel.roles().items()} == {
+        "intake": 1, "auth": 2, "keeper": 1, "lookup": 1, "delivery": 1, "queue": 1}, 10,
+        lambda: lab.zegel.roles())
+
+
+# ---- roles die at awkward moments ----
+
+def test_auth_dies_during_an_exchange(lab):
+    lab.start()
+    raw = Raw(lab.zegel)
+    raw.ask("EHLO c")
+    assert raw.ask("AUTH PLAIN").startswith("334")
+    for pid in lab.zegel.roles()["auth"]:
+        os.kill(pid, signal.SIGKILL)
+    token = base64.b64encode("\0{}\0{}".format(*lab.login).encode()).decode()
+    assert raw.ask(token).startswith("454 4.7.0")
+
+    def logs_in():
+        return raw.ask(f"AUTH PLAIN {token}").startswith("235 ")
+    until(logs_in, 10, "a login", every=0.3)
+
+
+def stop_and_kill(lab, role, act):
+    pids = lab.zegel.roles()[role]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    act()
+    time.sleep(0.3)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_keeper_dies_while_it_signs(lab):
+    lab.receiver("bank.example")
+    lab.start()
+    raw = in_data(lab, "a@bank.example")
+    stop_and_kill(lab, "keeper",
+                  lambda: raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n"))
+    assert raw.reply().startswith("451 4.7.5")
+
+    def sent():
+        try:
+            send(lab, "a@bank.example")
+            return True
+        except smtplib.SMTPException:
+            return False
+    until(sent, 10)
+    assert len(lab.sink.wait_for("a@bank.example")) == 1
+
+
+def test_queue_dies_during_a_commit(lab):
+    lab.receiver("bank.example")
+    lab.start()
+    send(lab, "first@bank.example")
+    raw, own = in_data(lab, "a@bank.example"), in_data(lab, "b@bank.example")
+
+    def act():
+        raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
+        own.send(large(500_000) + ".\r\n")
+    stop_and_kill(lab, "queue", act)
+    assert raw.reply().startswith("250 ")
+    assert own.reply().startswith("250 ")
+    for to in ("a", "b", "first"):
+        assert len(lab.sink.wait_for(f"{to}@bank.example")) == 1
+    time.sleep(1)
+    assert len(lab.sink.messages("a@bank.example")) == 1
+
+
+def test_delivery_dies_while_it_delivers(lab):
+    lab.receiver("bank.example")
+    lab.start()
+    stop_and_kill(lab, "delivery", lambda: send(lab, "a@bank.example"))
+    lab.sink.wait_for("a@bank.example", seconds=40)
+    until(lambda: lab.zegel.queue() == [], 10)
+
+
+# ---- SIGTERM ----
+
+def test_Q20_SIGTERM_in_the_middle_of_uploads(lab):
+    waiting_receiver(lab)
+    lab.start()
+    sessions = [in_data(lab, f"s{i}@bank.example") for i in range(4)]
+    big = in_data(lab, "big@bank.example")
+    for raw in sessions:
+        raw.send("From: web@shop.example\r\n\r\nhalf")
+    big.send(large(700_000))
+    handshake = socket.create_connection((lab.zegel.address, 1465))
+    waiting_auth = Raw(lab.zegel)
+    waiting_auth.ask("EHLO c")
+    waiting_auth.ask("AUTH LOGIN")
+    done = {}
+
+    def stop():
+        started = time.monotonic()
+        done["status"] = lab.zegel.stop(seconds=15)
+        done["took"] = time.monotonic() - started
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    time.sleep(0.5)
+    sessions[0].send("\r\n.\r\n")
+    assert sessions[0].reply().startswith("250 ")
+    assert sessions[0].reply().startswith("421 ")
+    assert sessions[1].reply().startswith("421 ")
+    assert big.reply().startswith("421 ")
+    stopper.join()
+    handshake.close()
+    assert done["status"] == 0 and done["took"] < 10, done
+    lab.zegel.start()
+    assert [e["recipient"] for e in lab.zegel.queue()] == ["s0@bank.example"]
+
+
+def test_SIGTERM_with_stopped_roles_ends_in_time(lab):
+    lab.start()
+    for role in ("auth", "keeper", "queue", "intake"):
+        os.kill(lab.zegel.roles()[role][0], signal.SIGSTOP)
+    started = time.monotonic()
+    lab.zegel.stop(seconds=15)
+    assert time.monotonic() - started < 10
+
+
+def test_SIGTERM_with_a_pipelining_client(lab):
+    """Messages that follow one another without a pause do not keep the daemon alive."""
+    waiting_receiver(lab)
+    lab.start()
+    accepted = []
+
+    def flood():
+        raw = Raw(lab.zegel, login=lab.login)
+        try:
+            for i in range(100000):
+                raw.send(f"MAIL FROM:<{FROM}>\r\nRCPT TO:<p{i}@bank.example>\r\nDATA\r\n")
+                for _ in range(3):
+                    answer = raw.reply()
+                if not answer.startswith("354"):
+                    return
+                raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
+                if raw.reply().startswith("250 "):
+                    accepted.append(i)
+                else:
+                    return
+        except OSError:
+            pass
+    flooder = threading.Thread(target=flood)
+    flooder.start()
+    time.sleep(1.5)
+    started = time.monotonic()
+    lab.zegel.stop(seconds=15)
+    assert time.monotonic() - started < 10
+    flooder.join(10)
+    assert accepted
+    lab.zegel.start()
+    queued = {e["recipient"] for e in lab.zegel.queue()}
+    assert {f"p{i}@bank.example" for i in accepted} <= queued
+
+
+# ---- memory, logs ----
+
+def test_25_MB_message_and_idle_sessions_leave_memory_flat(lab):
+    waiting_receiver(lab)
+    lab.zegel.sections["limits"]["sessions-per-client"] = 1000
+    lab.start()
+    send(lab, "a@bank.example")
+    intake = lab.zegel.roles()["intake"][0]
+    before = rss_kib(intake)
+    most = [0]
+    stop = threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            most[0] = max(most[0], rss_kib(intake))
+            time.sleep(0.01)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    raw = in_data(lab, "big@bank.example")
+    raw.send(large(24_000_000) + ".\r\n")
+    assert raw.reply().startswith("250 ")
+    stop.set()
+    watcher.join()
+    assert most[0] - before < 12_000, f"{before} -> {most[0]} KiB"
+    crowd = [Raw(lab.zegel, tls=False) for _ in range(200)]
+    print("idle", before, rss_kib(intake))
+    for one in crowd:
+        one.close()
+
+
+def test_O10_log_to_a_pipe_that_nobody_reads(lab):
+    lab.receiver("bank.example")
+    lab.zegel.sections[""]["log"] = "stderr"
+    reader, writer = os.pipe()
+    keep, lab.place.start = lab.place.start, None
+    import subprocess
+    import sys
+    from lab.zegel import binary
+    lab.start(start_zegel=False)
+    lab.zegel.write()
+    lab.zegel.process = subprocess.Popen(
+        [binary(), "serve", "-c", str(lab.zegel.path)], stdout=writer, stderr=writer,
+        env={**os.environ, **lab.zegel._environment()}, user=lab.zegel.user,
+        group=lab.zegel.user, extra_groups=[], cwd=lab.zegel.home)
+    lab.place.start = keep
+    try:
+        lab.zegel.wait_listening()
+        for i in range(250):
+            raw = Raw(lab.zegel, tls=False)
+            raw.ask("EHLO c")
+            raw.ask("MAIL FROM:<" + "x" * 200 + "@bank.example>")
+            raw.close()
+        for i in range(20):
+            send(lab, f"a{i}@bank.example")
+        lab.sink.wait_for("a19@bank.example")
+    finally:
+        lab.zegel.process.send_signal(signal.SIGTERM)
+        lab.zegel.process.wait(12)
+        os.close(reader)
+        os.close(writer)
+
+
+def test_disk_full_is_452_and_recovers(lab):
+    import subprocess
+    waiting_receiver(lab)
+    lab.zegel.sections["limits"]["free-space"] = "1M"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=700,uid=65534,gid=65534", "none",
+                    str(lab.zegel.spool)], check=True)
+    try:
+        lab.start()
+        filler = lab.zegel.spool / "filler"
+        raw = in_data(lab)
+        raw.send(large(1_000_000))
+        codes = [raw_end(raw)]
+        raw = in_data(lab, "full@bank.example")
+        raw.send(large(1_000_000))
+        time.sleep(0.5)
+        with open(filler, "wb") as f:
+            try:
+                f.write(b"x" * 10_000_000)
+            except OSError:
+                pass
+        codes.append(raw_end(raw, large(1_000_000)))
+        codes.append(raw.ask(f"MAIL FROM:<{FROM}>"))
+        time.sleep(1.5)
+        codes.append(raw.ask("RSET"))
+        codes.append(raw.ask(f"MAIL FROM:<{FROM}>"))
+        print(codes)
+        assert codes[0].startswith("250 ") and codes[1].startswith("452 4.3.1")
+        assert codes[4].startswith("452 4.3.1")
+        filler.unlink()
+        until(lambda: raw.ask(f"MAIL FROM:<{FROM}>").startswith("250 "), 10, every=0.5)
+        assert raw.ask("RCPT TO:<after@bank.example>").startswith("250 ")
+        raw.ask("DATA")
+        raw.send("From: web@shop.example\r\n\r\nx")
+        assert raw_end(raw).startswith("250 ")
+        assert {e["recipient"] for e in lab.zegel.queue()} == {"half@bank.example",
+                                                             "after@bank.example"}
+        lab.zegel.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(lab.zegel.spool)], check=False)
+
+
+def raw_end(raw, more=""):
+    raw.send(more + "\r\n.\r\n")
+    return raw.reply()
+
+
+# ---- odd words ----
+
+def test_odd_words(lab):
+    lab.start()
+    roles = lab.zegel.roles()
+    for words in (b"AUTH " + b"X" * 12000, b"AUTH PLAIN " + b"A" * 12200, b"AUTH PLAIN =",
+                  b"AUTH", b"AUTH  ", b"AUTH PLAIN \0", b"EHLO", b"EHLO ", b"EHLO \xff\xfe",
+                  b"EHLO " + b"x" * 60000, b"\0", b"", b" ", b"MAIL FROM:", b"MAIL FROM:<>",
+                  b"MAIL FROM:<" + b"a" * 5000 + b">", b"AUTH SCRAM-SHA-256 " +
+                  base64.b64encode(b"n,,n=" + b"u" * 6000 + b",r=abc"),
+                  b"AUTH PLAIN " + base64.b64encode(b"\0" + b"u" * 255 + b"\0" + b"p" * 5000),
+                  b"AUTH PLAIN " + base64.b64encode(b"\0web@shop.example\0" + b"p" * 8000),
+                  b"AUTH PLAIN " + base64.b64encode(b"\0web@shop.example\0"),
+                  b"AUTH SCRAM-SHA-256 " + base64.b64encode(b"n,,n=,r="),
+                  b"AUTH SCRAM-SHA-256 " + base64.b64encode(b"p=tls-unique,,n=a,r=b"),
+                  b"AUTH SCRAM-SHA-256 " + base64.b64encode(b"n,a=ceo,n=web@shop.example,r=b"),
+                  b"BDAT 5", b"STARTTLS", b"STARTTLS x", b"QUIT x", b"VRFY", b"DATA"):
+        raw = Raw(lab.zegel)
+        raw.ask("EHLO c")
+        raw.send(words + b"\r\n")
+        answer = raw.reply()
+        print(words[:40], len(words), answer[:90])
+        assert answer == "" or answer[0] in "345" or words.startswith(b"EHLO ") or \
+            words[:4] in (b"QUIT", b"VRFY"), (words[:50], answer)
+        raw.close()
+    with socket.create_connection((lab.zegel.address, 1465)) as s:
+        s.sendall(b"EHLO x\r\nQUIT\r\n" * 100)
+        s.settimeout(10)
+        try:
+            while s.recv(1000):
+                pass
+        except ConnectionResetError:
+            pass
+    assert lab.zegel.roles() == roles
