@@ -188,3 +188,21 @@ int scram_fake_verifier(
 	OPENSSL_cleanse(&v, sizeof v);
 	return good ? 0 : -1;
 }
+
+int scram_digest(const void *key, size_t n_key, const char *verifier, const char *password,
+    size_t n_password, uint8_t digest[SCRAM_DIGEST_SIZE])
+{
+	uint8_t both[SCRAM_TEXT_MAX + SCRAM_PASSWORD_MAX];
+	size_t n_verifier = strlen(verifier) + 1; /* its NUL keeps the two apart */
+	unsigned n_digest = SCRAM_DIGEST_SIZE;
+	bool made;
+
+	if (n_verifier > SCRAM_TEXT_MAX || n_password > SCRAM_PASSWORD_MAX)
+		return -1;
+	memcpy(both, verifier, n_verifier);
+	memcpy(both + n_verifier, password, n_password);
+	made = HMAC(EVP_sha256(), key, (int)n_key, both, n_verifier + n_password, digest,
+		   &n_digest) != NULL;
+	OPENSSL_cleanse(both, sizeof both);
+	return made ? 0 : -1;
+}

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
 	/*
@@ -24,6 +25,7 @@ enum {
 	SCRAM_SALT_SIZE = 16,
 	SCRAM_PASSWORD_MAX = 1024,
 	SCRAM_TEXT_MAX = 256,
+	SCRAM_DIGEST_SIZE = 32,
 };
 
 /* NULL if this may be a password, else what is wrong with it: empty, too long, control characters. */
@@ -51,3 +53,10 @@ bool scram_check_password(const char *text, const char *password, size_t n);
  */
 int scram_fake_verifier(
     const void *secret, size_t n_secret, const char *login, char text[SCRAM_TEXT_MAX]);
+
+/*
+ * HMAC-SHA-256 under key of a verifier and a password: the same only for the same two. -1 if it
+ * cannot be computed.
+ */
+int scram_digest(const void *key, size_t n_key, const char *verifier, const char *password,
+    size_t n_password, uint8_t digest[SCRAM_DIGEST_SIZE]);

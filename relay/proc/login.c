@@ -8,6 +8,7 @@
 
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/proc/login_memory.h"
 #include "tls/scram.h"
 
 enum { LOGIN_MAX = 256, SECRET_MAX = 512 };
@@ -17,6 +18,7 @@ struct login_office {
 	const char *hostname;
 	char secret[SECRET_MAX]; /* makes the verifiers of logins that do not exist */
 	size_t n_secret;
+	struct login_memory *memory;
 	sasl_callback_t callbacks[8];
 };
 
@@ -73,6 +75,7 @@ struct login_office *login_office_create(
 	office->passwords = passwords;
 	office->hostname = hostname;
 	make_secret(office);
+	office->memory = login_memory_create();
 	office->callbacks[0] = CALLBACK(SASL_CB_GETOPT, get_option, office);
 	office->callbacks[1] = CALLBACK(SASL_CB_VERIFYFILE, choose_plugin, office);
 	office->callbacks[2] = CALLBACK(SASL_CB_LOG, log_message, office);
@@ -93,6 +96,7 @@ void login_office_destroy(struct login_office **office)
 	if (*office == NULL)
 		return;
 	sasl_done();
+	login_memory_destroy(&(*office)->memory);
 	explicit_bzero((*office)->secret, sizeof(*office)->secret);
 	free(*office);
 	*office = NULL;
@@ -217,7 +221,12 @@ static int check_password(sasl_conn_t *conn, void *context, const char *user, co
 	(void)conn, (void)properties;
 	if (verifier_of(login->office, user, (unsigned)strlen(user), verifier) != 0)
 		return SASL_BADAUTH;
-	fits = scram_check_password(verifier, password, n_password);
+	fits = login_memory_knows(login->office->memory, verifier, password, n_password);
+	if (!fits) {
+		fits = scram_check_password(verifier, password, n_password);
+		if (fits)
+			login_memory_note(login->office->memory, verifier, password, n_password);
+	}
 	explicit_bzero(verifier, sizeof verifier);
 	return fits ? SASL_OK : SASL_BADAUTH;
 }
