@@ -231,27 +231,39 @@ static int check_password(sasl_conn_t *conn, void *context, const char *user, co
 	return fits ? SASL_OK : SASL_BADAUTH;
 }
 
+static bool is_possible(const char *name, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (name[i] <= ' ' || name[i] > '~')
+			return false;
+	}
+	return n > 0 && n < LOGIN_MAX;
+}
+
 /*
  * One login has one name: ASCII letters in lower case, and nothing but printable ASCII, so that
- * full-width or composed look-alikes are no other way in.
+ * full-width or composed look-alikes are no other way in. What can be no login becomes one that
+ * nobody has, and fails when its password does: that takes the same time, and libsasl2's LOGIN
+ * leaks the password if a name is refused here (login.c of 2.1.28).
  */
 static int canonical_name(sasl_conn_t *conn, void *context, const char *name, unsigned n,
     unsigned flags, const char *realm, char *out, unsigned n_max, unsigned *n_out)
 {
+	static const char nobody[] = "\x01";
 	struct login *login = context;
+	bool possible = is_possible(name, n) && n < n_max;
 
 	(void)conn, (void)realm;
-	if (n == 0 || n >= n_max || n >= LOGIN_MAX)
-		return SASL_BADAUTH;
-	for (unsigned i = 0; i < n; i++) {
-		if (name[i] <= ' ' || name[i] > '~')
-			return SASL_BADAUTH;
-		out[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
+	if (!possible) {
+		name = nobody;
+		n = sizeof nobody - 1;
 	}
+	for (unsigned i = 0; i < n; i++)
+		out[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
 	out[n] = '\0';
 	*n_out = n;
 	if ((flags & SASL_CU_AUTHID) != 0)
-		memcpy(login->name, out, n + 1);
+		snprintf(login->name, sizeof login->name, "%s", possible ? out : "");
 	return SASL_OK;
 }
 
