@@ -95,7 +95,7 @@ def test_D6_kill_each_role_in_turn_under_load(lab):
     assert len(accepted) >= MESSAGES
 
     def complete():
-        lab.zegel.command("queue", "retry", "all", check=False)
+        lab.zegel.retry("all")
         return lab.zegel.queue() == []
     until(complete, 120, "an empty queue", every=1)
     counts = arrived(lab)
@@ -120,7 +120,7 @@ def test_D6_SIGKILL_of_all_under_load(lab):
     load.stop()
 
     def complete():
-        lab.zegel.command("queue", "retry", "all", check=False)
+        lab.zegel.retry("all")
         return lab.zegel.queue() == []
     until(complete, 60, "an empty queue", every=1)
     assert set(load.accepted) - set(arrived(lab)) == set()
