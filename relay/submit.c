@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum {
 	LINGER_MS = 2000,
 	CLIENT_MAX = 64,
 	MECHANISM_MAX = 32,
+	HOUSE_FILES = 32, /* descriptors for everything but sessions */
 };
 
 static const char mechanisms[] = "PLAIN LOGIN SCRAM-SHA-256";
@@ -72,9 +74,29 @@ static const struct stream_calls stream_calls = {
 
 /* ---- the house ---- */
 
+/* Each session may need a second descriptor for its message, and a third while it takes its leave. */
+static size_t most_sessions(const struct config *config)
+{
+	size_t most = config->limits.sessions, files_for;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+		return most;
+	files_for = files.rlim_cur > HOUSE_FILES ? (size_t)(files.rlim_cur - HOUSE_FILES) / 3 : 0;
+	if (files_for >= most)
+		return most;
+	files_for = files_for > 0 ? files_for : 1;
+	log_warning(
+	    "only %zu sessions at once, not %zu: this process may open no more files (raise "
+	    "LimitNOFILE, or lower \"sessions\")",
+	    files_for, most);
+	return files_for;
+}
+
 void submit_house_init(struct submit_house *house)
 {
 	TAILQ_INIT(&house->sessions);
+	house->n_most = most_sessions(house->config);
 	house->visitors = visitors_create();
 	house->turn = timer_create_in(house->loop, on_turn, house);
 	outcome_say(&house->storage, 451, "4.3.0", "queue-unavailable",
@@ -100,7 +122,7 @@ static void on_turn(void *arg)
 
 static bool is_stressed(const struct submit_house *house)
 {
-	return house->n_sessions > house->config->limits.sessions / 4 * 3;
+	return house->n_sessions > house->n_most / 4 * 3;
 }
 
 /* ---- a session begins ---- */
@@ -153,7 +175,11 @@ static void begin(struct submit *s, bool implicit_tls)
 	const struct config_limits *limits = &s->house->config->limits;
 	size_t n_here = visitors_enter(s->house->visitors, s->client);
 
-	if (s->house->n_sessions > limits->sessions) {
+	if (s->house->n_lingering >= s->house->n_most) {
+		destroy(s); /* a flood: there is no room to say so */
+		return;
+	}
+	if (s->house->n_sessions > s->house->n_most) {
 		turn_away(s, 421, "4.3.2", "sessions",
 		    "Too many sessions at once; try again in a minute");
 		return;
@@ -192,6 +218,7 @@ static void on_secured(struct stream *stream, const struct outcome *outcome, voi
 	}
 	tls_evidence_print(stream_evidence(stream), "from", s->client, line, sizeof line);
 	log_info("%s", line);
+	timer_cancel(s->deadline);
 	s->busy = BUSY_NOT;
 	if (smtp_server_client_name(s->smtp)[0] == '\0' && !smtp_server_said_ehlo(s->smtp))
 		smtp_server_greet(s->smtp, true, stream_output(s->stream));
@@ -202,10 +229,16 @@ static void on_secured(struct stream *stream, const struct outcome *outcome, voi
 
 /* ---- serving it ---- */
 
+/*
+ * A command has its time as a whole, and content each minute of it: what drips in is no sign of life.
+ * So a deadline that runs goes on, until something was answered.
+ */
 static void set_deadline(struct submit *s)
 {
 	uint32_t seconds = s->house->config->limits.command_timeout;
 
+	if (timer_is_set(s->deadline))
+		return;
 	if (smtp_server_in_content(s->smtp))
 		seconds = RATE_CHECK_S;
 	else if (is_stressed(s->house) && seconds > STRESS_TIMEOUT_S)
@@ -226,6 +259,7 @@ static void answer(struct submit *s, const char *what, const struct outcome *ver
 {
 	if (!outcome_is_ok(verdict))
 		log_refusal(s, what, verdict);
+	timer_cancel(s->deadline);
 	smtp_server_answer(s->smtp, verdict, stream_output(s->stream));
 }
 
@@ -486,8 +520,12 @@ static void serve(struct submit *s)
 	enum smtp_want want;
 
 	do {
+		size_t n_unsent = stream_n_unsent(s->stream);
+
 		want =
 		    smtp_server_input(s->smtp, stream_input(s->stream), stream_output(s->stream));
+		if (stream_n_unsent(s->stream) != n_unsent)
+			timer_cancel(s->deadline);
 		log_own_refusal(s);
 		if (smtp_server_aborted(s->smtp))
 			accept_destroy(&s->accept);

@@ -34,6 +34,7 @@ struct submit_house {
 
 	TAILQ_HEAD(submit_list, submit) sessions;
 	size_t n_sessions;
+	size_t n_most;      /* sessions at once */
 	size_t n_lingering; /* ended, their last replies under way */
 	struct timer *turn;
 	bool is_draining;
