@@ -131,11 +131,7 @@ void accept_destroy(struct accept **accept)
 	if (a->commit_asked != 0)
 		asker_cancel(a->house->queue, a->commit_asked);
 	if (a->own.fd >= 0) {
-		struct ipc_message m = { .type = IPC_SEGMENT_RELEASE,
-			.fd = -1,
-			.segment_release.segment = a->own.segment };
-
-		asker_tell(a->house->queue, 0, &m);
+		shelf_give_back(a->house->shelf, a->own.segment);
 		close(a->own.fd);
 	}
 	timer_destroy(&a->turn);

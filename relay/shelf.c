@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -17,14 +18,16 @@ enum { PIECES_MAX = 4 };
 
 struct shelf {
 	struct asker *queue;
+	TAILQ_HEAD(, shelf_request) requests;
 	struct shelf_place shared; /* fd -1: none */
 };
 
 struct shelf_request {
+	TAILQ_ENTRY(shelf_request) link;
 	struct shelf *shelf;
 	bool is_own;
 	uint64_t question;
-	shelf_found *found;
+	shelf_found *found; /* NULL: cancelled, but what comes must be given back */
 	void *arg;
 };
 
@@ -35,28 +38,46 @@ struct shelf *shelf_create(struct asker *queue)
 	struct shelf *shelf = mem_create(sizeof *shelf);
 
 	shelf->queue = queue;
+	TAILQ_INIT(&shelf->requests);
 	shelf->shared.fd = -1;
 	return shelf;
 }
 
+static void forget(struct shelf_request *request)
+{
+	TAILQ_REMOVE(&request->shelf->requests, request, link);
+	free(request);
+}
+
 void shelf_destroy(struct shelf **shelf)
 {
+	struct shelf_request *request;
+
 	if (*shelf == NULL)
 		return;
+	while ((request = TAILQ_FIRST(&(*shelf)->requests)) != NULL) {
+		asker_cancel((*shelf)->queue, request->question);
+		forget(request);
+	}
 	shelf_drop(*shelf, (*shelf)->shared.segment);
 	free(*shelf);
 	*shelf = NULL;
 }
 
-void shelf_drop(struct shelf *shelf, uint64_t segment)
+void shelf_give_back(struct shelf *shelf, uint64_t segment)
 {
 	struct ipc_message m = {
 		.type = IPC_SEGMENT_RELEASE, .fd = -1, .segment_release.segment = segment
 	};
 
+	asker_tell(shelf->queue, 0, &m);
+}
+
+void shelf_drop(struct shelf *shelf, uint64_t segment)
+{
 	if (shelf->shared.fd < 0 || shelf->shared.segment != segment)
 		return;
-	asker_tell(shelf->queue, 0, &m);
+	shelf_give_back(shelf, segment);
 	close(shelf->shared.fd);
 	shelf->shared.fd = -1;
 }
@@ -81,6 +102,7 @@ struct shelf_request *shelf_ask(
 	request->found = found;
 	request->arg = arg;
 	request->question = asker_ask(shelf->queue, 0, &m, on_segment, request);
+	TAILQ_INSERT_TAIL(&shelf->requests, request, link);
 	return request;
 }
 
@@ -88,9 +110,17 @@ void shelf_cancel(struct shelf_request **request)
 {
 	if (*request == NULL)
 		return;
-	asker_cancel((*request)->shelf->queue, (*request)->question);
-	free(*request);
+	(*request)->found = NULL;
 	*request = NULL;
+}
+
+/* Received, but with no descriptor to write to, or with no number left for one. */
+static void refuse_no_file(struct shelf *shelf, uint64_t segment, struct outcome *why)
+{
+	shelf_give_back(shelf, segment);
+	log_error("a segment of the spool cannot be used: too many open files [disk-error]");
+	outcome_say(why, 451, "4.3.0", "disk-error",
+	    "The message could not be written to disk; try again later");
 }
 
 static void on_segment(void *arg, const struct ipc_message *answer)
@@ -100,19 +130,30 @@ static void on_segment(void *arg, const struct ipc_message *answer)
 	struct shelf_place own, *place = &own;
 	struct outcome outcome;
 
-	free(arg);
+	forget(arg);
+	if (request.found == NULL) {
+		if (answer != NULL && outcome_is_ok(&answer->segment_say.verdict))
+			shelf_give_back(shelf, answer->segment_say.segment);
+		return;
+	}
 	if (answer == NULL) {
 		outcome_say(&outcome, 451, "4.3.0", "queue-unavailable",
 		    "The queue does not answer at this moment; try again soon");
 		request.found(request.arg, &outcome, NULL);
 		return;
 	}
-	if (!outcome_is_ok(&answer->segment_say.verdict) || answer->fd < 0) {
+	if (!outcome_is_ok(&answer->segment_say.verdict)) {
 		request.found(request.arg, &answer->segment_say.verdict, NULL);
 		return;
 	}
-	own = (struct shelf_place){ answer->segment_say.segment,
-		fcntl(answer->fd, F_DUPFD_CLOEXEC, 0), 0 };
+	own = (struct shelf_place){ answer->segment_say.segment, -1, 0 };
+	if (answer->fd >= 0)
+		own.fd = fcntl(answer->fd, F_DUPFD_CLOEXEC, 0);
+	if (own.fd < 0) {
+		refuse_no_file(shelf, own.segment, &outcome);
+		request.found(request.arg, &outcome, NULL);
+		return;
+	}
 	if (!request.is_own) {
 		/* Several sessions may have asked at once: the last to come is used from now on. */
 		shelf_drop(shelf, shelf->shared.segment);

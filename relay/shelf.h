@@ -42,8 +42,11 @@ struct shelf_place *shelf_shared(struct shelf *shelf);
 struct shelf_request *shelf_ask(
     struct shelf *shelf, uint64_t size_bytes, shelf_found *found, void *arg);
 
-/* No callback. Accepts NULL. */
+/* No callback; a segment that comes all the same is given back. Accepts NULL. */
 void shelf_cancel(struct shelf_request **request);
+
+/* Nothing more will be appended to it by us. */
+void shelf_give_back(struct shelf *shelf, uint64_t segment);
 
 /* The shared segment is not to be trusted (a write or a sync failed): the next find asks anew. */
 void shelf_drop(struct shelf *shelf, uint64_t segment);

@@ -37,6 +37,14 @@ struct queue {
 	bool is_draining;
 	struct timer *farewell;
 	TAILQ_HEAD(, commit) commits;
+	TAILQ_HEAD(, lent) lent;
+};
+
+/* A segment that an intake appends to. */
+struct lent {
+	TAILQ_ENTRY(lent) link;
+	struct channel *intake;
+	uint64_t segment;
 };
 
 /* A commit under way, and whom to answer. */
@@ -58,6 +66,7 @@ static void *queue_create(struct house *house)
 
 	queue->house = house;
 	TAILQ_INIT(&queue->commits);
+	TAILQ_INIT(&queue->lent);
 	queue->keeper = asker_create(house->loop, ASKER_PLAIN, KEEPER_TIMEOUT_MS);
 	queue->signer = signer_create(house->config, queue->keeper);
 	clients_init(&queue->intakes, on_intake, on_intake_gone, queue);
@@ -174,25 +183,70 @@ static void make_segment(struct queue *queue, struct channel *intake, const stru
 		say.fd = spool_segment_create(
 		    queue->spool, &say.segment_say.segment, &say.segment_say.verdict);
 	channel_send(intake, &say);
-	if (say.fd >= 0)
+	if (say.fd >= 0) {
+		struct lent *lent = mem_create(sizeof *lent);
+
 		close(say.fd);
+		lent->intake = intake;
+		lent->segment = say.segment_say.segment;
+		TAILQ_INSERT_TAIL(&queue->lent, lent, link);
+	}
+}
+
+static void take_back(struct queue *queue, struct lent *lent)
+{
+	spool_segment_release(queue->spool, lent->segment);
+	TAILQ_REMOVE(&queue->lent, lent, link);
+	free(lent);
+}
+
+static void take_back_one(struct queue *queue, uint64_t segment)
+{
+	struct lent *lent;
+
+	TAILQ_FOREACH (lent, &queue->lent, link) {
+		if (lent->segment == segment) {
+			take_back(queue, lent);
+			return;
+		}
+	}
+}
+
+/* An intake that died gave nothing back. */
+static void take_back_all(struct queue *queue, const struct channel *intake)
+{
+	struct lent *lent, *next;
+
+	for (lent = TAILQ_FIRST(&queue->lent); lent != NULL; lent = next) {
+		next = TAILQ_NEXT(lent, link);
+		if (lent->intake == intake)
+			take_back(queue, lent);
+	}
 }
 
 static void on_committed(void *arg, const struct outcome *outcome);
 
 static void commit(struct queue *queue, struct channel *intake, const struct ipc_message *m)
 {
-	struct commit *commit = mem_create(sizeof *commit);
+	struct ipc_message refusal = {
+		.type = IPC_COMMIT_SAY, .fd = -1, .number = m->commit_ask.number
+	};
+	struct commit *commit;
 	struct message message;
 
+	/* An intake reads what strangers send: should it be one of theirs, it does not end us too. */
+	if (!message_decode(m->commit_ask.mail, &message)) {
+		log_error("an intake's commit does not decode: a fault of this program");
+		outcome_say(&refusal.commit_say.verdict, 451, "4.3.0", "commit-malformed",
+		    "The message could not be handed to the queue; try again later");
+		channel_send(intake, &refusal);
+		return;
+	}
+	commit = mem_create(sizeof *commit);
 	commit->queue = queue;
 	commit->intake = intake;
 	commit->number = m->commit_ask.number;
 	TAILQ_INSERT_TAIL(&queue->commits, commit, link);
-	if (!message_decode(m->commit_ask.mail, &message)) {
-		log_error("an intake's commit does not decode: a fault of this program");
-		abort();
-	}
 	spool_commit(queue->spool, &message, on_committed, commit);
 	message_finish(&message);
 }
@@ -221,7 +275,7 @@ static void on_intake(void *arg, struct channel *channel, struct ipc_message *m)
 	if (m->type == IPC_SEGMENT_ASK)
 		make_segment(queue, channel, m);
 	else if (m->type == IPC_SEGMENT_RELEASE)
-		spool_segment_release(queue->spool, m->segment_release.segment);
+		take_back_one(queue, m->segment_release.segment);
 	else if (m->type == IPC_COMMIT_ASK)
 		commit(queue, channel, m);
 }
@@ -235,6 +289,7 @@ static void on_intake_gone(void *arg, struct channel *channel)
 		if (commit->intake == channel)
 			commit->intake = NULL;
 	}
+	take_back_all(queue, channel);
 	timer_set(queue->farewell, 0);
 }
 
@@ -266,6 +321,7 @@ static void queue_destroy(void *self)
 {
 	struct queue *queue = self;
 	struct commit *commit;
+	struct lent *lent;
 
 	if (queue->dispatch != NULL)
 		dispatch_stop(queue->dispatch);
@@ -281,6 +337,10 @@ static void queue_destroy(void *self)
 	while ((commit = TAILQ_FIRST(&queue->commits)) != NULL) {
 		TAILQ_REMOVE(&queue->commits, commit, link);
 		free(commit);
+	}
+	while ((lent = TAILQ_FIRST(&queue->lent)) != NULL) {
+		TAILQ_REMOVE(&queue->lent, lent, link);
+		free(lent);
 	}
 	free(queue);
 }
