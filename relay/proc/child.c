@@ -96,7 +96,11 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 	struct child *child = arg;
 
 	(void)channel;
-	if (m->type == IPC_PEER && m->fd >= 0 && m->peer.role < N_ROLES) {
+	if (m->type == IPC_PEER && m->fd < 0) {
+		/* It would be missing for ever: who is started again is introduced again. */
+		log_error("a channel to another role could not be received: too many open files");
+		on_leave(child);
+	} else if (m->type == IPC_PEER && m->peer.role < N_ROLES) {
 		struct channel *peer = channel_create(child->house.loop, m->fd, NULL, NULL, NULL);
 
 		m->fd = -1;

@@ -3,6 +3,7 @@
  * connects to nothing and opens nothing.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
@@ -165,6 +166,8 @@ static void intake_drain(void *self, enum drain_how how)
 
 	for (size_t i = 0; intake->doors != NULL && i < intake->house->n_listens; i++)
 		listener_destroy(&intake->doors[i].listener);
+	for (size_t i = 0; !intake->submit.is_draining && i < intake->house->n_listens; i++)
+		close(intake->house->listens[i].fd);
 	if (how != DRAIN_FINISH && intake->cut == NULL) {
 		intake->cut = timer_create_in(intake->house->loop, on_cut, intake);
 		timer_set(intake->cut, how == DRAIN_SOON ? DRAIN_SOON_MS : 0);

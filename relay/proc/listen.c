@@ -169,8 +169,10 @@ void listen_close_all(struct listen_socket **sockets, size_t n)
 
 static bool is_alive(const struct sockaddr_un *a)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) == 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* EAGAIN: so many clients wait there that there is no place for us. */
+	bool alive =
+	    fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof *a) == 0 || errno == EAGAIN);
 
 	if (fd >= 0)
 		close(fd);
@@ -181,6 +183,7 @@ int listen_open_control(const char *path, const char *user, char *error, size_t 
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const struct passwd *owner = geteuid() == 0 ? getpwnam(user) : NULL;
+	struct stat there;
 	mode_t mask;
 	int fd, bound;
 
@@ -192,6 +195,11 @@ int listen_open_control(const char *path, const char *user, char *error, size_t 
 	if (is_alive(&a)) {
 		snprintf(
 		    error, room, "another zegel already runs: its control socket %s answers", path);
+		return -1;
+	}
+	if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode)) {
+		snprintf(error, room,
+		    "cannot open the control socket %s: something else has that name", path);
 		return -1;
 	}
 	unlink(path);

@@ -488,29 +488,35 @@ static void drain(struct process *process, enum drain_how how)
 	const struct ipc_message m = { .type = IPC_DRAIN, .fd = -1, .drain.how = (uint8_t)how };
 
 	process->is_told = true;
-	if (process->pid > 0)
-		tell(process, &m);
+	tell(process, &m);
 }
 
-/* Those that serve others stay until the others are gone. */
+static bool serves_others(const struct process *process)
+{
+	return process->role != ROLE_INTAKE && process->role != ROLE_DELIVERY &&
+	       process->role != ROLE_QUEUE;
+}
+
+/*
+ * Those that serve others stay until the others are gone. One that died and is no more needed is not
+ * started again.
+ */
 static void drain_in_order(struct parent *p, const struct generation *g, enum drain_how how)
 {
-	static const enum role first[] = { ROLE_INTAKE, ROLE_DELIVERY, ROLE_QUEUE };
-	struct process *process;
+	struct process *process, *next;
 	bool some_are_left = false;
 
 	TAILQ_FOREACH (process, &p->processes, link) {
-		for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
-			if (process->generation != g || process->role != first[i] ||
-			    process->pid == 0)
-				continue;
+		if (process->generation == g && process->pid > 0 && !serves_others(process))
 			some_are_left = true;
-			if (!process->is_told)
-				drain(process, how);
-		}
 	}
-	TAILQ_FOREACH (process, &p->processes, link) {
-		if (!some_are_left && process->generation == g && !process->is_told)
+	for (process = TAILQ_FIRST(&p->processes); process != NULL; process = next) {
+		next = TAILQ_NEXT(process, link);
+		if (process->generation != g || (some_are_left && serves_others(process)))
+			continue;
+		if (process->pid == 0)
+			remove_process(process);
+		else if (!process->is_told)
 			drain(process, how);
 	}
 }
@@ -592,6 +598,28 @@ static void on_died(struct process *process, int status)
 
 /* ---- another configuration ---- */
 
+/* False, with the reason logged, if the daemon cannot do it while it runs. */
+static bool may_change(const struct config *now, const struct config *wanted)
+{
+	const struct {
+		const char *key, *now, *wanted;
+	} fixed[] = {
+		{ "spool", now->spool, wanted->spool },
+		{ "control", now->control, wanted->control },
+		{ "user", now->user, wanted->user },
+	};
+
+	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+		if (strcmp(fixed[i].now, fixed[i].wanted) == 0)
+			continue;
+		log_error("reload failed: \"%s\" can only change when zegel is started again; the "
+			  "old configuration stays in force [reload-failed]",
+		    fixed[i].key);
+		return false;
+	}
+	return true;
+}
+
 static void on_hangup(void *arg)
 {
 	struct parent *p = arg;
@@ -611,7 +639,17 @@ static void on_hangup(void *arg)
 		    p->config_path);
 		return;
 	}
+	if (!may_change(newest->config, config)) {
+		config_destroy(&config);
+		return;
+	}
 	p->coming = make_generation(p, config, newest, error, sizeof error);
+	/* The same file may be another by now: logs are rotated. */
+	if (p->coming != NULL && log_open(config->log, LOG_LEVEL_INFO, error, sizeof error) != 0) {
+		drop_generation(p, p->coming);
+		p->coming = NULL;
+		config = NULL;
+	}
 	if (p->coming == NULL) {
 		log_error("reload failed: %s; the old configuration stays in force [reload-failed]",
 		    error);
@@ -639,6 +677,8 @@ static void finish_reload(struct parent *p)
 		g = TAILQ_NEXT(old, link);
 		if (!old->is_draining)
 			continue;
+		/* A client that came to a socket where nobody accepts would wait for ever. */
+		listen_close_all(&old->listens, old->n_listens);
 		drain_in_order(p, old, DRAIN_FINISH);
 		if (!has_processes(p, old))
 			drop_generation(p, old);
@@ -687,6 +727,8 @@ static void begin_to_stop(struct parent *p)
 		next = TAILQ_NEXT(process, link);
 		if (process->pid == 0)
 			remove_process(process);
+		else if (process->role == ROLE_INTAKE || process->role == ROLE_DELIVERY)
+			process->is_told = false; /* of an older generation: now it has less time */
 	}
 	TAILQ_FOREACH (g, &p->generations, link)
 		drain_in_order(p, g, DRAIN_SOON);
