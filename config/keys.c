@@ -57,7 +57,7 @@ const struct key keys[] = {
 	/* RFC 5321 4.5.3.1.6: 998 and CRLF is what every receiver must take. */
 	{ "limits", "line-length", KEY_NUMBER, AT(limits.line_length), "998", 78, 65536 },
 	/* RFC 5321 4.5.3.1.8: at least 100. */
-	{ "limits", "recipients", KEY_NUMBER, AT(limits.recipients), "1000", 1, 100000 },
+	{ "limits", "recipients", KEY_NUMBER, AT(limits.recipients), "1000", 1, 10000 },
 	{ "limits", "sessions", KEY_NUMBER, AT(limits.sessions), "500", 1, 100000 },
 	{ "limits", "sessions-per-client", KEY_NUMBER, AT(limits.sessions_per_client), "50", 1,
 	    100000 },
