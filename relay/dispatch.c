@@ -19,7 +19,7 @@
 
 enum {
 	KEY_MAX = QUEUE_ID_MAX + DOMAIN_MAX,
-	POST_AGAIN_MS = 10000,     /* when a notification could not be made */
+	AGAIN_MS = 10000,          /* when a notification could not be made */
 	HELD_LONGEST_MS = 600000,  /* a result of before, whose job nobody hands out again */
 	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
 	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
@@ -30,7 +30,8 @@ struct worker {
 	struct dispatch *dispatch;
 	struct channel *channel;
 	size_t n_jobs;
-	bool has_told; /* what it holds */
+	bool has_told;   /* what it holds */
+	bool is_leaving; /* takes nothing new */
 };
 
 struct job {
@@ -61,6 +62,7 @@ struct dispatch {
 	struct schedule_settings settings;
 	TAILQ_HEAD(, worker) workers;
 	struct job *jobs;
+	int64_t again_ms;
 	bool is_started, is_stopped;
 	loop_call *alone;
 	void *alone_arg;
@@ -71,6 +73,8 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 static void on_closed(void *arg, struct channel *channel);
 static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down);
 static void hand_out(struct job *job);
+static size_t find_place(const struct job *job, uint32_t place);
+static void settle_ours(struct job *job);
 static void settle(struct job *job);
 static void on_posted(void *arg, const struct outcome *why, const struct message *bounce);
 static void on_settled(void *arg, const struct outcome *outcome);
@@ -85,6 +89,7 @@ struct dispatch *dispatch_create(
 	d->config = config;
 	d->spool = spool;
 	d->office = office;
+	d->again_ms = AGAIN_MS;
 	TAILQ_INIT(&d->workers);
 	return d;
 }
@@ -157,6 +162,11 @@ struct schedule *dispatch_schedule(struct dispatch *d)
 	return d->schedule;
 }
 
+void dispatch_set_patience(struct dispatch *d, int64_t again_ms)
+{
+	d->again_ms = again_ms;
+}
+
 void dispatch_on_alone(struct dispatch *d, loop_call *call, void *arg)
 {
 	d->alone = call;
@@ -218,11 +228,9 @@ static struct job *add_job(struct dispatch *d, const char *id, const char *domai
 
 static const char *address_of(const struct job *job, uint32_t place)
 {
-	for (size_t i = 0; i < job->job.message.n_recipients; i++) {
-		if (job->job.places[i] == place)
-			return job->job.message.recipients[i];
-	}
-	return NULL;
+	size_t at = find_place(job, place);
+
+	return at < job->job.message.n_recipients ? job->job.message.recipients[at] : NULL;
 }
 
 /* A site that is down: all recipients share the outcome, as if they had been tried. */
@@ -250,10 +258,11 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 	if (job == NULL)
 		job = add_job(d, spool_job->message.id, spool_job->domain);
 	assert(!job->is_started);
+	timer_cancel(job->timer);
 	job->is_started = true;
 	job->job = *spool_job;
 	if (job->has_result)
-		settle(job); /* a delivery brought it before we knew the job */
+		settle_ours(job); /* a delivery brought it before we knew the job */
 	else if (job->worker != NULL)
 		return; /* a delivery that outlived the last queue is at it */
 	else if (site_down != NULL)
@@ -264,10 +273,10 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 
 static struct worker *least_busy(struct dispatch *d)
 {
-	struct worker *best = TAILQ_FIRST(&d->workers), *worker;
+	struct worker *best = NULL, *worker;
 
 	TAILQ_FOREACH (worker, &d->workers, link) {
-		if (worker->n_jobs < best->n_jobs)
+		if (!worker->is_leaving && (best == NULL || worker->n_jobs < best->n_jobs))
 			best = worker;
 	}
 	return best;
@@ -373,11 +382,17 @@ static void on_result(struct worker *worker, const struct ipc_message *m)
 		acknowledge(worker, m->result_say.id, m->result_say.domain);
 		return;
 	}
+	if (job->worker != worker) {
+		log_warning("%s: a delivery brings a result for a job that is not its own",
+		    m->result_say.id);
+		acknowledge(worker, m->result_say.id, m->result_say.domain);
+		return;
+	}
 	if (job->has_result)
 		return;
 	keep_result(job, m);
 	if (job->is_started)
-		settle(job);
+		settle_ours(job);
 	else
 		timer_set(job->timer, HELD_LONGEST_MS);
 }
@@ -406,6 +421,8 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 	(void)channel;
 	if (m->type == IPC_HELD)
 		on_held(worker, &m->held_jobs.jobs);
+	else if (m->type == IPC_LEAVING)
+		worker->is_leaving = true;
 	else if (m->type == IPC_RESULT && m->result_say.feedback <= SCHEDULE_NOT_TRIED)
 		on_result(worker, m);
 }
@@ -438,6 +455,38 @@ static void on_closed(void *arg, struct channel *channel)
 }
 
 /* ---- results go to disk ---- */
+
+/* Where the recipient stands in the job; job->job.message.n_recipients if nowhere. */
+static size_t find_place(const struct job *job, uint32_t place)
+{
+	size_t i = 0;
+
+	while (i < job->job.message.n_recipients && job->job.places[i] != place)
+		i++;
+	return i;
+}
+
+/*
+ * A delivery reads what strangers send: it is believed what became of each recipient of its job,
+ * once, and nothing of anybody else.
+ */
+static void settle_ours(struct job *job)
+{
+	size_t n_recipients = job->job.message.n_recipients, n = 0;
+	bool *is_known = mem_create(n_recipients * sizeof *is_known);
+
+	for (size_t i = 0; i < job->n_results; i++) {
+		size_t at = find_place(job, job->results[i].recipient);
+
+		if (at == n_recipients || is_known[at] || job->results[i].state > RECIPIENT_FAILED)
+			continue;
+		is_known[at] = true;
+		job->results[n++] = job->results[i];
+	}
+	free(is_known);
+	job->n_results = n;
+	settle(job);
+}
 
 /* What the last attempt deferred has failed; the outcome stays that of the attempt. */
 static void expire(struct job *job)
@@ -490,25 +539,27 @@ static void store(struct job *job, const struct message *bounce)
 	spool_settle(d->spool, &settlement, on_settled, job);
 }
 
-static bool is_corrupt(const struct job *job)
+/* NULL if the message is whole, as far as the delivery could see. */
+static const struct outcome *find_corrupt(const struct job *job)
 {
 	for (size_t i = 0; i < job->n_results; i++) {
 		if (outcome_is_corrupt(&job->results[i].outcome))
-			return true;
+			return &job->results[i].outcome;
 	}
-	return false;
+	return NULL;
 }
 
 /* Neither sent nor bounced: only the administrator can tell what it was. */
-static void set_aside(struct job *job)
+static void set_aside(struct job *job, const struct outcome *why)
 {
-	spool_set_aside(job->dispatch->spool, job->job.message.id, job->results[0].outcome.text);
+	spool_set_aside(job->dispatch->spool, job->job.message.id, why->text);
 	job->n_results = 0;
 	give_back_soon(job);
 }
 
 static void settle(struct job *job)
 {
+	const struct outcome *corrupt = find_corrupt(job);
 	struct bounce_recipient *failed;
 	size_t n_failed;
 
@@ -516,8 +567,8 @@ static void settle(struct job *job)
 		give_back_soon(job); /* the delivery could not even begin */
 		return;
 	}
-	if (is_corrupt(job)) {
-		set_aside(job);
+	if (corrupt != NULL) {
+		set_aside(job, corrupt);
 		return;
 	}
 	expire(job);
@@ -544,7 +595,7 @@ static void on_posted(void *arg, const struct outcome *why, const struct message
 	/* A failure nobody is told of would be a message lost: it waits for its notification. */
 	log_warning("%s: its notification cannot be made now (%s): trying again",
 	    job->job.message.id, why->text);
-	timer_set(job->timer, POST_AGAIN_MS);
+	timer_set(job->timer, job->dispatch->again_ms);
 }
 
 static void on_settled(void *arg, const struct outcome *outcome)
@@ -562,7 +613,7 @@ static void on_settled(void *arg, const struct outcome *outcome)
 		log_warning(
 		    "%s: its result cannot be stored now (%s): trying again", m->id, outcome->text);
 		post_office_drop_segment(d->office);
-		timer_set(job->timer, POST_AGAIN_MS);
+		timer_set(job->timer, job->dispatch->again_ms);
 		return;
 	}
 	next_s = schedule_next_try(
@@ -581,12 +632,25 @@ static void on_settled(void *arg, const struct outcome *outcome)
 	schedule_poke(d->schedule, clock_wall_s());
 }
 
+/* The schedule never came for it: it was settled before, and the delivery waits to hear so. */
+static void forget_held(struct job *job)
+{
+	char id[QUEUE_ID_MAX];
+
+	if (job->worker != NULL) {
+		snprintf(id, sizeof id, "%.*s", (int)strcspn(job->key, " "), job->key);
+		acknowledge(job->worker, id, job->key + strcspn(job->key, " ") + 1);
+	}
+	release(job);
+	job_destroy(job);
+}
+
 static void on_timer(void *arg)
 {
 	struct job *job = arg;
 
 	if (!job->is_started)
-		job_destroy(job); /* the schedule never came for it: it was settled before */
+		forget_held(job);
 	else if (job->has_result && job->n_results > 0)
 		settle(job);
 	else

@@ -37,5 +37,8 @@ bool dispatch_has_deliveries(const struct dispatch *dispatch);
 /* The schedule it started, for whoever has news for it; NULL before dispatch_start. */
 struct schedule *dispatch_schedule(struct dispatch *dispatch);
 
+/* For tests: how long until a notification that could not be made is tried again; 10 s. */
+void dispatch_set_patience(struct dispatch *dispatch, int64_t again_ms);
+
 /* Its last delivery has gone. */
 void dispatch_on_alone(struct dispatch *dispatch, loop_call *call, void *arg);

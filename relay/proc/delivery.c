@@ -57,6 +57,7 @@ static void on_attempted(const struct attempt_result *result, void *arg);
 static void say_result(const struct job *job);
 static void forget_job(struct delivery *delivery, const struct ipc_result_kept *kept);
 static void drop(struct job *job);
+static void say_leaving(struct delivery *delivery);
 static void leave_if_idle(struct delivery *delivery);
 static void leave(void *arg);
 
@@ -107,6 +108,8 @@ static void delivery_meet(void *self, enum role role, struct channel *channel)
 	delivery->queue = channel;
 	clients_add(&delivery->queues, channel);
 	say_held(delivery);
+	if (delivery->is_draining)
+		say_leaving(delivery);
 	TAILQ_FOREACH (job, &delivery->jobs, link) {
 		if (job->attempt == NULL)
 			say_result(job);
@@ -317,15 +320,21 @@ static void drop(struct job *job)
 
 /* ---- the end ---- */
 
-/*
- * A job that was on its way when the draining began is done like the others: only the queue knows
- * that we take no more.
- */
+/* From now on the queue gives its jobs to others. One that was on its way already is still done. */
+static void say_leaving(struct delivery *delivery)
+{
+	const struct ipc_message m = { .type = IPC_LEAVING, .fd = -1 };
+
+	if (delivery->queue != NULL)
+		channel_send(delivery->queue, &m);
+}
+
 static void delivery_drain(void *self, enum drain_how how)
 {
 	struct delivery *delivery = self;
 
 	delivery->is_draining = true;
+	say_leaving(delivery);
 	switch (how) {
 	case DRAIN_FINISH: break;
 	case DRAIN_SOON: timer_set(delivery->cut, DRAIN_SOON_MS); break;
