@@ -177,7 +177,7 @@ def no_such_mailbox(lab):
 def write_stop(lab):
     stop = lab.place.path / "stop"
     pids = " ".join(f"-{p.pid}" for p in reversed(lab.place.processes))
-    stop.write_text(f"#!/bin/sh\nkill -TERM -- {pids}\nsleep 2\nrm -rf '{lab.place.path}'\n")
+    stop.write_text(f"#!/bin/bash\nkill -TERM -- {pids}\nsleep 2\nrm -rf '{lab.place.path}'\n")
     stop.chmod(0o755)
     return stop
 
