@@ -71,7 +71,8 @@ void visitors_leave(struct visitors *visitors, const char *address)
 
 	if (v == NULL)
 		return;
-	v->n_sessions--;
+	if (v->n_sessions > 0)
+		v->n_sessions--;
 	if (v->n_sessions == 0 && (v->n_failures == 0 || HASH_COUNT(visitors->all) > VISITORS_MAX))
 		forget(visitors, v);
 }
@@ -89,13 +90,14 @@ static void sweep(struct visitors *visitors, int64_t now_ms)
 
 int64_t visitors_note_failure(struct visitors *visitors, const char *address, int64_t now_ms)
 {
-	struct visitor *v = find(visitors, address);
+	struct visitor *v;
 	int64_t delay_ms;
 
-	if (v == NULL)
-		return DELAY_FIRST_MS;
 	if (HASH_COUNT(visitors->all) > VISITORS_MAX / 2)
 		sweep(visitors, now_ms);
+	v = find(visitors, address);
+	if (v == NULL)
+		return DELAY_FIRST_MS;
 	if (now_ms - v->failed_ms > VISITORS_FORGET_MS)
 		v->n_failures = 0;
 	v->failed_ms = now_ms;

@@ -163,10 +163,14 @@ static void on_deadline(void *arg)
 	leave(arg);
 }
 
+/* Who has said all may still be listening, as "nc -N" does. */
 static void on_ended(struct stream *stream, enum stream_end end, void *arg)
 {
-	(void)stream, (void)end;
-	leave(arg);
+	struct client *c = arg;
+
+	(void)stream;
+	if (end != STREAM_END_CLEAN || !c->is_waiting)
+		leave(c);
 }
 
 /* It takes the answer: it may go on taking it. */
@@ -208,9 +212,25 @@ static void say_error(struct client *c, const char *text)
 	end(c);
 }
 
+/* JSON is UTF-8; what strangers wrote may be anything, and must not hide its message. */
+static void put_text(json_t *line, const char *key, const char *text)
+{
+	json_t *value = json_string(text);
+	size_t n = strlen(text);
+	char *escaped;
+
+	if (value == NULL) {
+		escaped = mem_create(n + 1);
+		value = json_string(log_escape(text, n, escaped, n + 1));
+		free(escaped);
+	}
+	json_object_set_new(line, key, value);
+}
+
 static void on_listed(void *arg, const struct spool_entry *e)
 {
 	struct client *c = arg;
+	json_t *line;
 
 	if (e == NULL) {
 		say(c, json_pack("{s:b, s:I, s:b}", "end", 1, "n", (json_int_t)c->n_listed,
@@ -219,14 +239,19 @@ static void on_listed(void *arg, const struct spool_entry *e)
 		return;
 	}
 	c->n_listed++;
-	say(c, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:s, "
-			 "s:s, s:s}",
-		   "id", e->id, "sender", e->sender, "account", e->account, "recipient",
-		   e->recipient, "message_id", e->message_id, "state", e->state, "attempts",
-		   (int)e->n_attempts, "arrived", (json_int_t)e->arrived_s, "next_try",
-		   (json_int_t)e->next_try_s, "expires", (json_int_t)e->expires_s, "size",
-		   (json_int_t)e->size_bytes, "tried", (json_int_t)e->tried_s, "reply", e->reply,
-		   "reason", e->reason, "host", e->host, "evidence", e->evidence));
+	line = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "id", e->id, "state", e->state,
+	    "attempts", (int)e->n_attempts, "arrived", (json_int_t)e->arrived_s, "next_try",
+	    (json_int_t)e->next_try_s, "expires", (json_int_t)e->expires_s, "size",
+	    (json_int_t)e->size_bytes, "tried", (json_int_t)e->tried_s);
+	put_text(line, "sender", e->sender);
+	put_text(line, "account", e->account);
+	put_text(line, "recipient", e->recipient);
+	put_text(line, "message_id", e->message_id);
+	put_text(line, "reply", e->reply);
+	put_text(line, "reason", e->reason);
+	put_text(line, "host", e->host);
+	put_text(line, "evidence", e->evidence);
+	say(c, line);
 }
 
 static void on_changed(void *arg, size_t n)
@@ -266,6 +291,20 @@ static void on_counted(void *arg, const struct spool_counts *counts)
 static const char *text_of(const json_t *request, const char *key)
 {
 	return json_string_value(json_object_get(request, key));
+}
+
+/* "what": 5 must not be taken for none, which would mean all. */
+static bool has_texts_only(json_t *request)
+{
+	static const char *const keys[] = { "command", "id", "address", "what" };
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		const json_t *value = json_object_get(request, keys[i]);
+
+		if (value != NULL && !json_is_string(value) && !json_is_null(value))
+			return false;
+	}
+	return true;
 }
 
 static bool is_id(const char *text)
@@ -321,6 +360,8 @@ static void on_readable(struct stream *stream, void *arg)
 	request = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(request))
 		say_error(c, "the request is not a JSON object");
+	else if (!has_texts_only(request))
+		say_error(c, "command, id, address and what are texts");
 	else
 		serve(c, request);
 	json_decref(request);

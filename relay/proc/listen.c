@@ -207,8 +207,9 @@ int listen_open_control(const char *path, const char *user, char *error, size_t 
 	mask = umask(0177);
 	bound = fd >= 0 ? bind(fd, (struct sockaddr *)&a, sizeof a) : -1;
 	umask(mask);
+	/* Not chown(): the directory may be the user's, who could put a link to another file there. */
 	if (bound == 0 && listen(fd, 64) == 0 &&
-	    (owner == NULL || chown(path, owner->pw_uid, owner->pw_gid) == 0))
+	    (owner == NULL || lchown(path, owner->pw_uid, owner->pw_gid) == 0))
 		return fd;
 	snprintf(error, room, "cannot open the control socket %s: %s", path, strerror(errno));
 	if (fd >= 0)
