@@ -14,6 +14,9 @@ enum {
 	LOOK_AGAIN_MS = 60 * 1000, /* at the latest: the wall clock may have been set */
 	SITES_DOWN_MAX = 10000,    /* remembered; the others are simply dialled */
 	RECIPIENTS_PER_JOB = 20,   /* on average, over the window */
+	SLOW_MS = 10 * 1000,       /* what takes longer gives its place to others, */
+	SLOW_PLACES = 3, /* as long as there are no more such than this times connections */
+	SITE_SHARE = 8,  /* of the window's free part a site may fill one in so many */
 };
 
 struct waiting {
@@ -21,9 +24,18 @@ struct waiting {
 	struct spool_job job;
 };
 
+/* A job that was started and is not done. Which one of its site a done job was is not known. */
+struct running {
+	TAILQ_ENTRY(running) next; /* while it isn't slow */
+	SLIST_ENTRY(running) of_site;
+	int64_t since_ms;
+	bool is_slow;
+};
+
 struct site {
 	char *domain;
 	STAILQ_HEAD(, waiting) waiting;
+	SLIST_HEAD(, running) running; /* the newest first */
 	size_t n_waiting, n_started;
 	TAILQ_ENTRY(site) next; /* while in_turn */
 	bool in_turn;
@@ -33,14 +45,17 @@ struct site {
 	int64_t rest_until_ms; /* when it ends: monotonic */
 };
 
+TAILQ_HEAD(site_list, site);
+
 struct schedule {
 	struct spool *spool;
 	struct schedule_settings settings;
 	schedule_start *start;
 	void *arg;
 	struct map sites;
-	TAILQ_HEAD(, site) turn; /* those that may have something to start, in turn */
-	size_t n_started, n_waiting, n_recipients, n_down;
+	struct site_list turn;       /* those that may have something to start, in turn */
+	TAILQ_HEAD(, running) fresh; /* started and not slow, the oldest first */
+	size_t n_started, n_slow, n_waiting, n_recipients, n_down;
 	int64_t next_due_s; /* in the spool, as far as we know */
 	bool is_finding;
 	bool is_stopped;
@@ -49,15 +64,23 @@ struct schedule {
 };
 
 static void on_soon(void *arg);
+static void note_slow(struct schedule *s);
 static void start_in_turn(struct schedule *s);
+static size_t n_places(const struct schedule *s);
+static bool is_crowding(const struct schedule *s, const struct site *site);
 static bool start_one(struct schedule *s, struct site *site);
 static bool may_start(const struct schedule *s, const struct site *site, int64_t now_ms);
+static void note_started(struct schedule *s, struct site *site, int64_t now_ms);
+static void note_done(struct schedule *s, struct site *site);
 static void refill(struct schedule *s);
+static size_t n_held(const struct schedule *s);
 static const char **full_sites(struct schedule *s, size_t *n);
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
 static void take(struct schedule *s, struct spool_job *job);
-static size_t site_window(const struct schedule *s);
+static bool is_full(const struct schedule *s, const struct site *site);
+static size_t site_share(const struct schedule *s);
 static void wait_for_due(struct schedule *s);
+static int64_t next_slow_in_ms(const struct schedule *s);
 static void on_later(void *arg);
 static void forget_old_rests(struct schedule *s);
 static void learn(struct schedule *s, struct site *site, enum schedule_feedback feedback,
@@ -80,10 +103,13 @@ struct schedule *schedule_create(struct loop *loop, struct spool *spool,
 	s->settings = *settings;
 	if (s->settings.window < settings->connections)
 		s->settings.window = settings->connections;
+	if (s->settings.slow_ms == 0)
+		s->settings.slow_ms = SLOW_MS;
 	s->start = start;
 	s->arg = arg;
 	map_init(&s->sites);
 	TAILQ_INIT(&s->turn);
+	TAILQ_INIT(&s->fresh);
 	s->soon = timer_create_in(loop, on_soon, s);
 	s->later = timer_create_in(loop, on_later, s);
 	timer_set(s->soon, 0); /* next_due_s is 0: whatever the spool holds may be due */
@@ -140,23 +166,60 @@ static void on_soon(void *arg)
 
 	if (s->is_stopped)
 		return;
+	note_slow(s);
 	start_in_turn(s);
 	refill(s);
 	wait_for_due(s);
 }
 
+/*
+ * A receiver that takes minutes to say a word, or never does, costs us little but its place. So what
+ * takes long is not counted any more: or a few such would keep all other mail waiting (O7, R25).
+ */
+static void note_slow(struct schedule *s)
+{
+	int64_t long_ago_ms = clock_monotonic_ms() - s->settings.slow_ms;
+	struct running *running;
+
+	while ((running = TAILQ_FIRST(&s->fresh)) != NULL && running->since_ms <= long_ago_ms &&
+	       s->n_slow < (size_t)s->settings.connections * SLOW_PLACES) {
+		TAILQ_REMOVE(&s->fresh, running, next);
+		running->is_slow = true;
+		s->n_slow++;
+	}
+}
+
 /* One job of the first site, which then goes to the end, until nothing may start. */
 static void start_in_turn(struct schedule *s)
 {
+	struct site_list crowding = TAILQ_HEAD_INITIALIZER(crowding);
 	struct site *site;
 
-	while (s->n_started < s->settings.connections && (site = TAILQ_FIRST(&s->turn)) != NULL) {
+	while (n_places(s) > 0 && (site = TAILQ_FIRST(&s->turn)) != NULL) {
 		TAILQ_REMOVE(&s->turn, site, next);
+		if (is_crowding(s, site)) {
+			TAILQ_INSERT_TAIL(&crowding, site, next);
+			continue;
+		}
 		site->in_turn = false;
 		/* What may not start now comes back when something of the site is done. */
 		if (start_one(s, site) && site->n_waiting > 0)
 			put_in_turn(s, site);
 	}
+	TAILQ_CONCAT(&s->turn, &crowding, next);
+}
+
+static size_t n_places(const struct schedule *s)
+{
+	size_t n_fresh = s->n_started - s->n_slow;
+
+	return n_fresh < s->settings.connections ? s->settings.connections - n_fresh : 0;
+}
+
+/* The last places are for sites that have none: so some are free when mail for others comes. */
+static bool is_crowding(const struct schedule *s, const struct site *site)
+{
+	return site->n_started > n_places(s);
 }
 
 static bool start_one(struct schedule *s, struct site *site)
@@ -172,9 +235,8 @@ static bool start_one(struct schedule *s, struct site *site)
 	job = first->job;
 	free(first);
 	site->n_waiting--;
-	site->n_started++;
 	s->n_waiting--;
-	s->n_started++;
+	note_started(s, site, now_ms);
 	s->n_recipients -= job.message.n_recipients;
 	s->start(s->arg, &job, rests ? site->down : NULL);
 	return true;
@@ -188,23 +250,59 @@ static bool may_start(const struct schedule *s, const struct site *site, int64_t
 	return site->n_started < s->settings.connections_per_domain;
 }
 
-/* Asks when a fair part of the window is free, so that each asking brings many. */
+static void note_started(struct schedule *s, struct site *site, int64_t now_ms)
+{
+	struct running *running = mem_create(sizeof *running);
+
+	running->since_ms = now_ms;
+	SLIST_INSERT_HEAD(&site->running, running, of_site);
+	TAILQ_INSERT_TAIL(&s->fresh, running, next);
+	site->n_started++;
+	s->n_started++;
+}
+
+/* The newest, most likely: the slow ones are old. */
+static void note_done(struct schedule *s, struct site *site)
+{
+	struct running *running = SLIST_FIRST(&site->running);
+
+	assert(running != NULL && site->n_started > 0 && s->n_started > 0);
+	SLIST_REMOVE_HEAD(&site->running, of_site);
+	if (running->is_slow)
+		s->n_slow--;
+	else
+		TAILQ_REMOVE(&s->fresh, running, next);
+	free(running);
+	site->n_started--;
+	s->n_started--;
+}
+
+/*
+ * Asks when a fair part of the window is free, so that each asking brings many; or when nothing of
+ * what is held may start, and something else might.
+ */
 static void refill(struct schedule *s)
 {
-	size_t held = s->n_started + s->n_waiting, n_except;
+	size_t held = n_held(s), n_except;
 	const char **except;
 
 	if (s->is_finding || s->next_due_s > clock_wall_s() || held >= s->settings.window ||
 	    s->n_recipients >= (size_t)s->settings.window * RECIPIENTS_PER_JOB)
 		return;
-	if (s->n_waiting > s->settings.window / 2)
+	if (s->n_waiting > s->settings.window / 2 && n_places(s) == 0)
 		return;
 	except = full_sites(s, &n_except);
 	s->is_finding = true;
 	s->next_due_s = INT64_MAX;
-	spool_find_due(s->spool, clock_wall_s(), s->settings.window - held, site_window(s), except,
-	    n_except, on_due, s);
+	/* Never all that is left: the next to fall due may be for others. */
+	spool_find_due(s->spool, clock_wall_s(), (s->settings.window - held + 1) / 2, site_share(s),
+	    except, n_except, on_due, s);
 	free(except);
+}
+
+static size_t n_held(const struct schedule *s)
+{
+	return s->n_started - s->n_slow + s->n_waiting;
 }
 
 /* The names stay the sites'. */
@@ -216,7 +314,7 @@ static const char **full_sites(struct schedule *s, size_t *n)
 
 	*n = 0;
 	while ((site = map_next(&s->sites, &at, &domain)) != NULL) {
-		if (site->n_waiting + site->n_started < site_window(s))
+		if (!is_full(s, site))
 			continue;
 		if (*n == room) {
 			room = room > 0 ? 2 * room : 16;
@@ -251,20 +349,46 @@ static void take(struct schedule *s, struct spool_job *job)
 	put_in_turn(s, site);
 }
 
-/* Enough to keep a site's connections busy while the next are being found. */
-static size_t site_window(const struct schedule *s)
+/* It has enough to keep its connections busy while the next are being found, or its share. */
+static bool is_full(const struct schedule *s, const struct site *site)
 {
-	return 2 * (size_t)s->settings.connections_per_domain;
+	return site->n_waiting >= site_share(s) ||
+	       site->n_waiting + site->n_started >= 2 * (size_t)s->settings.connections_per_domain;
+}
+
+/* How many may wait of one site: fewer, the fuller the window is. */
+static size_t site_share(const struct schedule *s)
+{
+	size_t most = 2 * (size_t)s->settings.connections_per_domain, held = n_held(s);
+	size_t share = held < s->settings.window ? (s->settings.window - held) / SITE_SHARE : 0;
+
+	if (share < 1)
+		share = 1;
+	return share < most ? share : most;
 }
 
 static void wait_for_due(struct schedule *s)
 {
-	int64_t wait_ms = LOOK_AGAIN_MS, now_s = clock_wall_s();
+	int64_t wait_ms = LOOK_AGAIN_MS, now_s = clock_wall_s(), slow_in_ms = next_slow_in_ms(s);
 
 	/* What is due already waits for room, which schedule_done() makes. */
 	if (s->next_due_s > now_s && s->next_due_s - now_s < LOOK_AGAIN_MS / 1000)
 		wait_ms = (s->next_due_s - now_s) * 1000;
+	if (slow_in_ms < wait_ms)
+		wait_ms = slow_in_ms;
 	timer_set(s->later, wait_ms);
+}
+
+/* A place becomes free then. */
+static int64_t next_slow_in_ms(const struct schedule *s)
+{
+	const struct running *first = TAILQ_FIRST(&s->fresh);
+	int64_t wait_ms;
+
+	if (first == NULL || s->n_slow >= (size_t)s->settings.connections * SLOW_PLACES)
+		return INT64_MAX;
+	wait_ms = first->since_ms + s->settings.slow_ms - clock_monotonic_ms();
+	return wait_ms > 0 ? wait_ms : 0;
 }
 
 static void on_later(void *arg)
@@ -300,11 +424,10 @@ void schedule_done(struct schedule *s, const char *domain, enum schedule_feedbac
 {
 	struct site *site = map_get(&s->sites, domain);
 
-	assert(site != NULL && site->n_started > 0 && s->n_started > 0);
-	site->n_started--;
-	s->n_started--;
+	assert(site != NULL);
+	note_done(s, site);
 	learn(s, site, feedback, why);
-	if (site->is_full && site->n_waiting + site->n_started <= site_window(s) / 2) {
+	if (site->is_full && !is_full(s, site) && site->n_waiting <= site_share(s) / 2) {
 		site->is_full = false;
 		s->next_due_s = 0;
 	}
@@ -367,6 +490,7 @@ static struct site *site_of(struct schedule *s, const char *domain)
 	site = mem_create(sizeof *site);
 	site->domain = mem_copy_text(domain);
 	STAILQ_INIT(&site->waiting);
+	SLIST_INIT(&site->running);
 	map_put(&s->sites, domain, site);
 	return site;
 }
@@ -390,11 +514,16 @@ static void forget_if_idle(struct schedule *s, struct site *site)
 static void destroy_site(struct site *site)
 {
 	struct waiting *waiting;
+	struct running *running;
 
 	while ((waiting = STAILQ_FIRST(&site->waiting)) != NULL) {
 		STAILQ_REMOVE_HEAD(&site->waiting, next);
 		spool_job_finish(&waiting->job);
 		free(waiting);
+	}
+	while ((running = SLIST_FIRST(&site->running)) != NULL) {
+		SLIST_REMOVE_HEAD(&site->running, of_site);
+		free(running);
 	}
 	free(site->domain);
 	free(site->down);

@@ -1,7 +1,10 @@
 /*
  * What to try next. Keeps a bounded window of due jobs in memory, filled from the spool, and starts
  * them in turn: one job of one domain, then one of the next, so that a destination with a million
- * messages never delays one with a single message. Lives in the queue role's loop; whoever owns it
+ * messages never delays one with a single message. What has been under way for long no longer takes
+ * a place of those (up to three times as many), and neither places nor window are ever given to those
+ * that have many already to the last: so receivers that drag on, however many, delay others by no
+ * more than slow_ms. Lives in the queue role's loop; whoever owns it
  * hands the jobs to deliveries and tells it what came of them.
  *
  * A site (the recipient domain) none of whose hosts could be reached rests as a whole: for a minute
@@ -25,9 +28,10 @@ struct schedule;
 struct schedule_settings {
 	uint32_t first_s;                /* the wait after the first attempt */
 	uint32_t longest_s;              /* the wait never grows past this */
-	uint32_t connections;            /* jobs started and not done, in all */
+	uint32_t connections;            /* jobs started, not done and not slow, in all */
 	uint32_t connections_per_domain; /* of one domain */
 	uint32_t window;                 /* jobs in memory, started or not; at least connections */
+	int64_t slow_ms;                 /* 0: ten seconds */
 };
 
 /*
