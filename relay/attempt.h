@@ -26,7 +26,7 @@ struct attempt_house {
 	struct loop *loop;
 	const struct config *config;
 	struct tls_context *tls;
-	struct asker *lookup; /* ASKER_PLAIN */
+	struct asker *lookup;
 	const struct patience *patience;
 };
 

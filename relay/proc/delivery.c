@@ -72,7 +72,7 @@ static void *delivery_create(struct house *house)
 	delivery->attempts = (struct attempt_house){ .loop = house->loop,
 		.config = house->config,
 		.tls = tls_context_create_client(house->config->delivery.ca_file),
-		.lookup = asker_create(house->loop, ASKER_PLAIN, LOOKUP_TIMEOUT_MS),
+		.lookup = asker_create(house->loop, ASKER_RESEND, LOOKUP_TIMEOUT_MS),
 		.patience = &patience_default };
 	load_authorities(delivery);
 	return delivery;
