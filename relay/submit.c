@@ -51,6 +51,7 @@ struct submit {
 };
 
 static void begin(struct submit *s, bool implicit_tls);
+static void start_tls(struct submit *s);
 static void serve(struct submit *s);
 static void on_readable(struct stream *stream, void *arg);
 static void on_secured(struct stream *stream, const struct outcome *outcome, void *arg);
@@ -196,9 +197,7 @@ static void begin(struct submit *s, bool implicit_tls)
 	log_info("connect from unknown[%s]", s->client);
 	stream_set_calls(s->stream, &stream_calls, s);
 	if (implicit_tls) {
-		s->busy = BUSY_TLS;
-		timer_set(s->deadline, HANDSHAKE_TIMEOUT_S * 1000);
-		stream_start_tls_server(s->stream, s->house->tls);
+		start_tls(s);
 		return;
 	}
 	smtp_server_greet(s->smtp, false, stream_output(s->stream));
@@ -468,7 +467,8 @@ static void on_auth(void *arg, const struct ipc_message *reply)
 static void start_tls(struct submit *s)
 {
 	s->busy = BUSY_TLS;
-	timer_set(s->deadline, HANDSHAKE_TIMEOUT_S * 1000);
+	timer_set(
+	    s->deadline, 1000 * (is_stressed(s->house) ? STRESS_TIMEOUT_S : HANDSHAKE_TIMEOUT_S));
 	stream_start_tls_server(s->stream, s->house->tls);
 }
 
