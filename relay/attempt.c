@@ -6,15 +6,14 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "relay/approach.h"
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
-#include "relay/dial.h"
 #include "relay/evidence.h"
 #include "relay/lookup/facts.h"
 #include "relay/outcome.h"
 #include "relay/route.h"
-#include "relay/secure.h"
 #include "relay/step.h"
 #include "relay/transact.h"
 #include "smtp/command.h"
@@ -42,21 +41,15 @@ struct attempt {
 	struct plan plan;
 	bool has_plan;
 	size_t n_hosts; /* of the plan, begun: the last of them is the present one */
-	size_t address; /* of the present host: to be tried next */
+	size_t address; /* of the present host: to be tried next, then the present one */
 	size_t n_sessions;
 	bool is_cut_short; /* some addresses were not tried */
-	struct dial *dial;
-	struct dial_result dialled;
 	struct search search;
 
 	/* the present connection */
+	struct approach *approach;
+	struct approach_result approached; /* its stream is below */
 	struct stream *stream;
-	struct dialogue dialogue;
-	struct secure *secure;
-	struct outcome secured;
-	bool is_secure;
-	bool without_tls; /* the handshake failed before: "may" allows it */
-	struct smtp_capability can;
 	struct transact *transact;
 	size_t *chosen; /* recipients of the present transaction */
 	size_t n_chosen;
@@ -79,14 +72,8 @@ struct attempt {
 	STEP(find_facts) /* ask the lookup role */                                                 \
 	STEP(plan_hosts) /* and route */                                                           \
 	STEP(next_host)  /* or all have been tried */                                              \
-	STEP(dial)       /* its next address */                                                    \
-	STEP(dialled)    /* connected, or not */                                                   \
-	STEP(greeted)    /* 220 */                                                                 \
-	STEP(greet)      /* EHLO; once more after the handshake */                                 \
-	STEP(capable)    /* EHLO answered: STARTTLS, or not */                                     \
-	STEP(simple)     /* HELO answered, by an old server */                                     \
-	STEP(encrypt)    /* STARTTLS answered */                                                   \
-	STEP(secured)    /* as safe as it must be, or not */                                       \
+	STEP(approach)   /* its next address */                                                    \
+	STEP(approached) /* a stream as safe as it must be, or none */                             \
 	STEP(compare)    /* does its offer do for this message? */                                 \
 	STEP(transact)   /* with the next recipients */                                            \
 	STEP(transacted) /* how it went */                                                         \
@@ -103,13 +90,11 @@ STEPS(STEP)
 static void on_turn(void *arg);
 static void on_deadline(void *arg);
 static void on_facts(void *arg, const struct ipc_message *answer);
-static void on_dialled(const struct dial_result *result, void *arg);
-static void on_secured(const struct outcome *outcome, void *arg);
+static void on_approached(const struct approach_result *result, void *arg);
 static void on_transacted(const struct transact_result *result, void *arg);
 static void run(void *arg);
 static enum flow troubled(
     struct attempt *a, enum point point, const struct outcome *what, bool is_over);
-static void warn_of_plaintext(const struct attempt *a, const struct outcome *what);
 static void note_refusal(struct attempt *a, enum point point, const struct outcome *what);
 static void pass_over(struct attempt *a, enum point point);
 static const struct plan_host *host(const struct attempt *a);
@@ -146,7 +131,6 @@ struct attempt *attempt_start(const struct attempt_house *house, const struct at
 	a->started_ms = a->mark_ms = clock_monotonic_ms();
 	a->done = done;
 	a->arg = arg;
-	dialogue_init(&a->dialogue, house->loop, run, a);
 	a->turn = timer_create_in(house->loop, on_turn, a);
 	a->deadline = timer_create_in(house->loop, on_deadline, a);
 	timer_set(a->turn, 0);
@@ -161,13 +145,6 @@ static enum flow go(struct attempt *a, const struct step *next)
 {
 	a->step = next;
 	return FLOW_GO;
-}
-
-/* For a reply of the server. */
-static enum flow await(struct attempt *a, const struct step *next, int64_t timeout_ms)
-{
-	a->step = next;
-	return dialogue_await_reply(&a->dialogue, timeout_ms);
 }
 
 /* For the end of something that we have started; it has its own time. */
@@ -243,17 +220,23 @@ static enum flow next_host(struct attempt *a)
 		return go(a, &step_all_tried);
 	a->n_hosts++;
 	a->address = 0;
-	a->without_tls = false;
 	if (!outcome_is_ok(&host(a)->unusable))
 		return troubled(a, POINT_ROUTE, &host(a)->unusable, true);
-	return go(a, &step_dial);
+	return go(a, &step_approach);
 }
 
 /* ---- getting there ---- */
 
-static enum flow dial(struct attempt *a)
+static enum flow approach(struct attempt *a)
 {
-	const struct config_delivery *delivery = &a->house->config->delivery;
+	const struct approach_order order = { .loop = a->house->loop,
+		.config = a->house->config,
+		.tls = a->house->tls,
+		.patience = a->house->patience,
+		.host = host(a),
+		.address = a->address,
+		.message_id = a->job.message->id,
+		.has_waited = a->job.n_attempts > 0 };
 	int64_t spent_ms = clock_monotonic_ms() - a->started_ms;
 
 	if (a->address == host(a)->n_addresses)
@@ -261,127 +244,32 @@ static enum flow dial(struct attempt *a)
 	a->is_cut_short = a->n_sessions == SESSIONS_MAX || spent_ms > a->house->patience->search_ms;
 	if (a->is_cut_short)
 		return go(a, &step_all_tried);
-	a->dial = dial_start(a->house->loop, host(a), a->address,
-	    (int64_t)delivery->connect_timeout * 1000, on_dialled, a);
-	return await_end(a, &step_dialled);
+	a->approach = approach_start(&order, on_approached, a);
+	return await_end(a, &step_approached);
 }
 
-static void on_dialled(const struct dial_result *result, void *arg)
+static void on_approached(const struct approach_result *result, void *arg)
 {
 	struct attempt *a = arg;
 
-	a->dial = NULL;
-	a->dialled = *result;
+	a->approach = NULL;
+	a->approached = *result;
 	run(a);
 }
 
-static enum flow dialled(struct attempt *a)
+static enum flow approached(struct attempt *a)
 {
-	const struct dial_result *result = &a->dialled;
+	const struct approach_result *result = &a->approached;
 
-	a->without_tls = a->without_tls && result->at == a->address;
 	a->address = result->at; /* the present one, until troubled() passes it over */
-	if (result->stream == NULL) {
-		if (a->result.evidence[0] == '\0')
-			show(a, "not connected");
-		return troubled(a, POINT_DIAL, &result->outcome, true);
-	}
+	if (result->stream == NULL && a->result.evidence[0] == '\0')
+		show(a, "not connected");
 	a->stream = result->stream;
-	a->is_secure = false;
 	a->left_open = false;
-	a->n_sessions++;
-	dialogue_attach(&a->dialogue, a->stream, result->peer);
-	return await(a, &step_greeted, a->house->patience->banner_ms);
-}
-
-static enum flow greeted(struct attempt *a)
-{
-	struct outcome what;
-
-	dialogue_outcome(&a->dialogue, POINT_BANNER, 2, &what);
-	if (!outcome_is_ok(&what))
-		return troubled(a, POINT_BANNER, &what, dialogue_is_over(&a->dialogue, 2));
-	return go(a, &step_greet);
-}
-
-static enum flow greet(struct attempt *a)
-{
-	struct outcome what;
-
-	if (dialogue_spoke_early(&a->dialogue, POINT_EHLO, &what))
-		return troubled(a, POINT_EHLO, &what, true);
-	smtp_command_ehlo(stream_output(a->stream), a->house->config->hostname);
-	return await(a, &step_capable, a->house->patience->command_ms);
-}
-
-static enum flow capable(struct attempt *a)
-{
-	struct outcome what;
-
-	dialogue_outcome(&a->dialogue, POINT_EHLO, 2, &what);
-	if (!outcome_is_ok(&what))
-		return troubled(a, POINT_EHLO, &what, dialogue_is_over(&a->dialogue, 2));
-	smtp_capability_read(&a->can, &a->dialogue.reply);
-	if (a->is_secure || host(a)->tls.level == TLS_NONE || a->without_tls)
-		return go(a, &step_compare);
-	if (a->can.starttls) {
-		if (dialogue_spoke_early(&a->dialogue, POINT_STARTTLS, &what))
-			return troubled(a, POINT_STARTTLS, &what, true);
-		smtp_command_starttls(stream_output(a->stream));
-		return await(a, &step_encrypt, a->house->patience->command_ms);
-	}
-	if (!needs_tls(a))
-		return go(a, &step_compare);
-	outcome_say(&what, 454, "4.7.4", "starttls-missing",
-	    "%s does not offer STARTTLS, and %s demands TLS (level %s): nothing was sent",
-	    a->dialogue.who, tls_demand_name(host(a)->tls.demand),
-	    tls_level_name(host(a)->tls.level));
-	return troubled(a, POINT_STARTTLS, &what, false);
-}
-
-static enum flow simple(struct attempt *a)
-{
-	struct outcome what;
-
-	dialogue_outcome(&a->dialogue, POINT_HELO, 2, &what);
-	if (!outcome_is_ok(&what))
-		return troubled(a, POINT_HELO, &what, dialogue_is_over(&a->dialogue, 2));
-	smtp_capability_none(&a->can);
+	a->n_sessions += a->stream != NULL;
+	if (!outcome_is_ok(&result->outcome))
+		return troubled(a, result->point, &result->outcome, result->is_over);
 	return go(a, &step_compare);
-}
-
-static enum flow encrypt(struct attempt *a)
-{
-	struct outcome what;
-
-	dialogue_outcome(&a->dialogue, POINT_STARTTLS, 2, &what);
-	if (!outcome_is_ok(&what))
-		return troubled(a, POINT_STARTTLS, &what, dialogue_is_over(&a->dialogue, 2));
-	dialogue_detach(&a->dialogue);
-	a->secure = secure_start(a->house->loop, a->stream, a->house->tls, &host(a)->tls,
-	    a->dialled.peer, a->house->patience->tls_ms, on_secured, a);
-	return await_end(a, &step_secured);
-}
-
-static void on_secured(const struct outcome *outcome, void *arg)
-{
-	struct attempt *a = arg;
-
-	a->secure = NULL;
-	a->secured = *outcome;
-	run(a);
-}
-
-/* What was said before the handshake counts no more (RFC 3207 4.2): EHLO again. */
-static enum flow secured(struct attempt *a)
-{
-	if (!outcome_is_ok(&a->secured)) {
-		memcpy(a->secured.who, a->dialogue.who, sizeof a->secured.who);
-		return troubled(a, POINT_TLS, &a->secured, true);
-	}
-	a->is_secure = true;
-	dialogue_attach(&a->dialogue, a->stream, a->dialled.peer);
-	return go(a, &step_greet);
 }
 
 /* ---- handing over ---- */
@@ -393,20 +281,21 @@ static enum flow compare(struct attempt *a)
 	struct outcome what;
 
 	show(a, "plaintext");
-	if (!a->is_secure)
+	if (!a->approached.is_secure)
 		log_info("%s: %s", message->id, a->result.evidence);
-	if (a->can.size_max > 0 && size > a->can.size_max) {
+	if (a->approached.can.size_max > 0 && size > a->approached.can.size_max) {
 		outcome_say(&what, 552, "5.3.4", "size-exceeded",
 		    "The message has %llu bytes, and %s takes no more than %llu: it was not sent",
-		    (unsigned long long)size, a->dialogue.who, (unsigned long long)a->can.size_max);
+		    (unsigned long long)size, a->approached.who,
+		    (unsigned long long)a->approached.can.size_max);
 		return troubled(a, POINT_OFFER, &what, false);
 	}
-	if (message->is_8bit && !a->can.eight_bit_mime) {
+	if (message->is_8bit && !a->approached.can.eight_bit_mime) {
 		outcome_say(&what, 554, "5.6.3", "8bit-unsupported",
 		    "The message has 8-bit content, which %s does not take (no 8BITMIME), and "
 		    "rewriting it would break its DKIM signature: send it as quoted-printable or "
 		    "base64",
-		    a->dialogue.who);
+		    a->approached.who);
 		return troubled(a, POINT_OFFER, &what, false);
 	}
 	return go(a, &step_transact);
@@ -416,18 +305,19 @@ static enum flow transact(struct attempt *a)
 {
 	struct transact_order order = { .loop = a->house->loop,
 		.stream = a->stream,
-		.peer = a->dialled.peer,
-		.can = &a->can,
+		.peer = a->approached.peer,
+		.can = &a->approached.can,
 		.patience = a->house->patience,
 		.message = a->job.message,
 		.fd = a->job.fd,
 		.recipients = a->chosen,
 		.reset_first = a->left_open };
 
+	/* Whatever happened on the way: this is the only door to MAIL. */
+	assert(!needs_tls(a));
 	choose_recipients(a);
 	order.n_recipients = a->n_chosen;
 	pass_time(a, &a->result.delays.setup_ms);
-	dialogue_detach(&a->dialogue);
 	a->transact = transact_start(&order, on_transacted, a);
 	return await_end(a, &step_transacted);
 }
@@ -458,7 +348,6 @@ static enum flow transacted(struct attempt *a)
 	if (result->is_over)
 		return troubled(a, result->point, &result->trouble, true);
 	assert(a->n_left < n_before); /* each settles one at least, so this comes to an end */
-	dialogue_attach(&a->dialogue, a->stream, a->dialled.peer);
 	return go(a, &step_transact);
 }
 
@@ -506,40 +395,25 @@ static enum flow troubled(
 		.has_waited = a->job.n_attempts > 0 };
 
 	switch (outcome_decide(&incident)) {
-	case DECISION_SAY_HELO:
-		smtp_command_helo(stream_output(a->stream), a->house->config->hostname);
-		return await(a, &step_simple, a->house->patience->command_ms);
-	case DECISION_PLAIN_HERE: warn_of_plaintext(a, what); return go(a, &step_compare);
-	case DECISION_PLAIN_AGAIN:
-		warn_of_plaintext(a, what);
-		leave(a, true);
-		a->without_tls = true;
-		return go(a, &step_dial);
 	case DECISION_NEXT_ADDRESS:
 		search_note(&a->search, &incident);
 		note_refusal(a, point, what);
 		leave(a, is_over);
 		pass_over(a, point);
-		return go(a, &step_dial);
+		return go(a, &step_approach);
 	case DECISION_SETTLE_ALL:
 		search_note(&a->search, &incident);
 		settle_all(a, what);
 		leave(a, is_over);
 		return finish(a);
+	case DECISION_SAY_HELO:
+	case DECISION_PLAIN_HERE:
+	case DECISION_PLAIN_AGAIN:
 	case DECISION_SETTLE_ONE:
 	case DECISION_LATER: break;
 	}
-	assert(false); /* these are decided within a transaction */
+	assert(false); /* these are dealt with on the approach, or within a transaction */
 	return finish(a);
-}
-
-/* It never falls back in silence. */
-static void warn_of_plaintext(const struct attempt *a, const struct outcome *what)
-{
-	log_warning("%s: TLS with %s failed (%d %s %s): sending in plaintext, as level %s by %s "
-		    "allows; a partner rule with tls = encrypt would forbid it [tls-fallback]",
-	    a->job.message->id, a->dialled.peer, what->code, what->enhanced, what->text,
-	    tls_level_name(host(a)->tls.level), tls_demand_name(host(a)->tls.demand));
 }
 
 static void note_refusal(struct attempt *a, enum point point, const struct outcome *what)
@@ -559,7 +433,6 @@ static void pass_over(struct attempt *a, enum point point)
 		a->address = host(a)->n_addresses;
 	else if (a->address < host(a)->n_addresses)
 		a->address++;
-	a->without_tls = false;
 }
 
 /* ---- small parts ---- */
@@ -571,7 +444,7 @@ static const struct plan_host *host(const struct attempt *a)
 
 static bool needs_tls(const struct attempt *a)
 {
-	return !tls_requirement_allows_plaintext(&host(a)->tls);
+	return !a->approached.is_secure && !tls_requirement_allows_plaintext(&host(a)->tls);
 }
 
 /* As many as one transaction may have, by our setting and by the server's (RFC 9422). */
@@ -579,8 +452,8 @@ static void choose_recipients(struct attempt *a)
 {
 	uint64_t most = a->house->config->delivery.recipients;
 
-	if (a->can.recipient_max > 0 && a->can.recipient_max < most)
-		most = a->can.recipient_max;
+	if (a->approached.can.recipient_max > 0 && a->approached.can.recipient_max < most)
+		most = a->approached.can.recipient_max;
 	a->n_chosen = 0;
 	for (size_t i = 0; i < a->job.message->n_recipients; i++) {
 		if (!a->settled[i] && (a->n_chosen < most || a->n_chosen == 0))
@@ -619,9 +492,9 @@ static void show(struct attempt *a, const char *instead)
 {
 	if (a->has_moved)
 		return;
-	snprintf(a->result.host, sizeof a->result.host, "%s", a->dialled.peer);
-	evidence_print(
-	    host(a), a->is_secure ? stream_evidence(a->stream) : NULL, instead, a->result.evidence);
+	snprintf(a->result.host, sizeof a->result.host, "%s", a->approached.peer);
+	evidence_print(host(a), a->approached.is_secure ? stream_evidence(a->stream) : NULL,
+	    instead, a->result.evidence);
 }
 
 static void pass_time(struct attempt *a, int64_t *spent_ms)
@@ -634,22 +507,20 @@ static void pass_time(struct attempt *a, int64_t *spent_ms)
 
 static void leave(struct attempt *a, bool is_over)
 {
-	dialogue_detach(&a->dialogue);
 	if (a->stream != NULL && !is_over) {
 		smtp_command_quit(stream_output(a->stream));
 		stream_close(&a->stream, PART_MS, NULL, NULL);
 	}
 	stream_destroy(&a->stream);
-	a->is_secure = false;
+	a->approached.is_secure = false;
 }
 
 static void drop_under_way(struct attempt *a)
 {
-	dial_cancel(&a->dial);
+	approach_cancel(&a->approach);
 	if (a->asked != 0)
 		asker_cancel(a->house->lookup, a->asked);
 	a->asked = 0;
-	secure_cancel(&a->secure);
 	transact_cancel(&a->transact);
 	leave(a, true);
 }
@@ -702,7 +573,6 @@ void attempt_cancel(struct attempt **attempt)
 		return;
 	*attempt = NULL;
 	drop_under_way(a);
-	dialogue_finish(&a->dialogue);
 	timer_destroy(&a->turn);
 	timer_destroy(&a->deadline);
 	plan_finish(&a->plan);

@@ -1,0 +1,326 @@
+/*
+ * Whatever the server does on the way, plaintext comes only from two decisions of outcome.c, and each
+ * is logged; nothing but EHLO, HELO, STARTTLS and QUIT is said before.
+ */
+#include "relay/approach.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/dial.h"
+#include "relay/secure.h"
+#include "relay/step.h"
+#include "smtp/command.h"
+
+struct step {
+	const char *name;
+	enum flow (*run)(struct approach *);
+};
+
+struct approach {
+	struct approach_order order;
+	const struct step *step;
+	struct timer *turn;
+	size_t address;   /* to be tried next, then the present one */
+	bool without_tls; /* the handshake failed before: "may" allows it */
+	struct dial *dial;
+	struct dial_result dialled;
+	struct dialogue dialogue;
+	struct secure *secure;
+	struct outcome secured;
+	struct approach_result result; /* owns the stream until done */
+	approach_done *done;
+	void *arg;
+};
+
+/* The steps, in the order of time. */
+#define STEPS(STEP)                                                                                \
+	STEP(dial)    /* the next address */                                                       \
+	STEP(dialled) /* connected, or not */                                                      \
+	STEP(greeted) /* 220 */                                                                    \
+	STEP(greet)   /* EHLO; once more after the handshake */                                    \
+	STEP(capable) /* EHLO answered: STARTTLS, or not */                                        \
+	STEP(simple)  /* HELO answered, by an old server */                                        \
+	STEP(encrypt) /* STARTTLS answered */                                                      \
+	STEP(secured) /* as safe as it must be, or not */                                          \
+	STEP(ready)   /* mail may go */
+
+#define STEP(name)                                                                                 \
+	static enum flow name(struct approach *);                                                  \
+	static const struct step step_##name = { #name, name };
+STEPS(STEP)
+#undef STEP
+
+static void on_turn(void *arg);
+static void on_dialled(const struct dial_result *result, void *arg);
+static void on_secured(const struct outcome *outcome, void *arg);
+static void run(void *arg);
+static bool needs_tls(const struct approach *a);
+static enum flow troubled(
+    struct approach *a, enum point point, const struct outcome *what, bool is_over);
+static void warn_of_plaintext(const struct approach *a, const struct outcome *what);
+static void release(struct approach *a);
+
+struct approach *approach_start(const struct approach_order *order, approach_done *done, void *arg)
+{
+	struct approach *a = mem_create(sizeof *a);
+
+	a->order = *order;
+	a->address = order->address;
+	a->done = done;
+	a->arg = arg;
+	dialogue_init(&a->dialogue, order->loop, run, a);
+	a->turn = timer_create_in(order->loop, on_turn, a);
+	timer_set(a->turn, 0);
+	a->step = &step_dial;
+	return a;
+}
+
+/* ---- the three tails ---- */
+
+static enum flow go(struct approach *a, const struct step *next)
+{
+	a->step = next;
+	return FLOW_GO;
+}
+
+/* For a reply of the server. */
+static enum flow await(struct approach *a, const struct step *next, int64_t timeout_ms)
+{
+	a->step = next;
+	return dialogue_await_reply(&a->dialogue, timeout_ms);
+}
+
+/* For the end of something that we have started; it has its own time. */
+static enum flow await_end(struct approach *a, const struct step *next)
+{
+	a->step = next;
+	return FLOW_WAIT;
+}
+
+static enum flow finish(struct approach *a)
+{
+	(void)a;
+	return FLOW_END;
+}
+
+/* ---- the steps ---- */
+
+static enum flow dial(struct approach *a)
+{
+	a->dial = dial_start(a->order.loop, a->order.host, a->address,
+	    (int64_t)a->order.config->delivery.connect_timeout * 1000, on_dialled, a);
+	return await_end(a, &step_dialled);
+}
+
+static void on_dialled(const struct dial_result *result, void *arg)
+{
+	struct approach *a = arg;
+
+	a->dial = NULL;
+	a->dialled = *result;
+	run(a);
+}
+
+static enum flow dialled(struct approach *a)
+{
+	const struct dial_result *result = &a->dialled;
+
+	a->without_tls = a->without_tls && result->at == a->address;
+	a->address = a->result.at = result->at;
+	memcpy(a->result.peer, result->peer, sizeof a->result.peer);
+	if (result->stream == NULL)
+		return troubled(a, POINT_DIAL, &result->outcome, true);
+	a->result.stream = result->stream;
+	dialogue_attach(&a->dialogue, result->stream, result->peer);
+	memcpy(a->result.who, a->dialogue.who, sizeof a->result.who);
+	return await(a, &step_greeted, a->order.patience->banner_ms);
+}
+
+static enum flow greeted(struct approach *a)
+{
+	struct outcome what;
+
+	dialogue_outcome(&a->dialogue, POINT_BANNER, 2, &what);
+	if (!outcome_is_ok(&what))
+		return troubled(a, POINT_BANNER, &what, dialogue_is_over(&a->dialogue, 2));
+	return go(a, &step_greet);
+}
+
+static enum flow greet(struct approach *a)
+{
+	struct outcome what;
+
+	if (dialogue_spoke_early(&a->dialogue, POINT_EHLO, &what))
+		return troubled(a, POINT_EHLO, &what, true);
+	smtp_command_ehlo(stream_output(a->result.stream), a->order.config->hostname);
+	return await(a, &step_capable, a->order.patience->command_ms);
+}
+
+static enum flow capable(struct approach *a)
+{
+	struct outcome what;
+
+	dialogue_outcome(&a->dialogue, POINT_EHLO, 2, &what);
+	if (!outcome_is_ok(&what))
+		return troubled(a, POINT_EHLO, &what, dialogue_is_over(&a->dialogue, 2));
+	smtp_capability_read(&a->result.can, &a->dialogue.reply);
+	if (a->result.is_secure || a->order.host->tls.level == TLS_NONE || a->without_tls)
+		return go(a, &step_ready);
+	if (a->result.can.starttls) {
+		if (dialogue_spoke_early(&a->dialogue, POINT_STARTTLS, &what))
+			return troubled(a, POINT_STARTTLS, &what, true);
+		smtp_command_starttls(stream_output(a->result.stream));
+		return await(a, &step_encrypt, a->order.patience->command_ms);
+	}
+	if (!needs_tls(a))
+		return go(a, &step_ready);
+	outcome_say(&what, 454, "4.7.4", "starttls-missing",
+	    "%s does not offer STARTTLS, and %s demands TLS (level %s): nothing was sent",
+	    a->dialogue.who, tls_demand_name(a->order.host->tls.demand),
+	    tls_level_name(a->order.host->tls.level));
+	return troubled(a, POINT_STARTTLS, &what, false);
+}
+
+static enum flow simple(struct approach *a)
+{
+	struct outcome what;
+
+	dialogue_outcome(&a->dialogue, POINT_HELO, 2, &what);
+	if (!outcome_is_ok(&what))
+		return troubled(a, POINT_HELO, &what, dialogue_is_over(&a->dialogue, 2));
+	smtp_capability_none(&a->result.can);
+	return go(a, &step_ready);
+}
+
+static enum flow encrypt(struct approach *a)
+{
+	struct outcome what;
+
+	dialogue_outcome(&a->dialogue, POINT_STARTTLS, 2, &what);
+	if (!outcome_is_ok(&what))
+		return troubled(a, POINT_STARTTLS, &what, dialogue_is_over(&a->dialogue, 2));
+	dialogue_detach(&a->dialogue);
+	a->secure = secure_start(a->order.loop, a->result.stream, a->order.tls, &a->order.host->tls,
+	    a->dialled.peer, a->order.patience->tls_ms, on_secured, a);
+	return await_end(a, &step_secured);
+}
+
+static void on_secured(const struct outcome *outcome, void *arg)
+{
+	struct approach *a = arg;
+
+	a->secure = NULL;
+	a->secured = *outcome;
+	run(a);
+}
+
+/* What was said before the handshake counts no more (RFC 3207 4.2): EHLO again. */
+static enum flow secured(struct approach *a)
+{
+	if (!outcome_is_ok(&a->secured)) {
+		memcpy(a->secured.who, a->dialogue.who, sizeof a->secured.who);
+		return troubled(a, POINT_TLS, &a->secured, true);
+	}
+	a->result.is_secure = true;
+	dialogue_attach(&a->dialogue, a->result.stream, a->dialled.peer);
+	return go(a, &step_greet);
+}
+
+static enum flow ready(struct approach *a)
+{
+	outcome_ok(&a->result.outcome);
+	return finish(a);
+}
+
+/* ---- trouble on the way ---- */
+
+static bool needs_tls(const struct approach *a)
+{
+	return !a->result.is_secure && !tls_requirement_allows_plaintext(&a->order.host->tls);
+}
+
+static enum flow troubled(
+    struct approach *a, enum point point, const struct outcome *what, bool is_over)
+{
+	const struct incident incident = { .point = point,
+		.what = what,
+		.is_over = is_over,
+		.needs_tls = needs_tls(a),
+		.has_waited = a->order.has_waited };
+
+	switch (outcome_decide(&incident)) {
+	case DECISION_SAY_HELO:
+		smtp_command_helo(stream_output(a->result.stream), a->order.config->hostname);
+		return await(a, &step_simple, a->order.patience->command_ms);
+	case DECISION_PLAIN_HERE: warn_of_plaintext(a, what); return go(a, &step_ready);
+	case DECISION_PLAIN_AGAIN:
+		warn_of_plaintext(a, what);
+		dialogue_detach(&a->dialogue);
+		stream_destroy(&a->result.stream);
+		a->without_tls = true;
+		return go(a, &step_dial);
+	case DECISION_NEXT_ADDRESS:
+	case DECISION_SETTLE_ALL: /* the owner's affair */
+		a->result.outcome = *what;
+		a->result.point = point;
+		a->result.is_over = is_over;
+		return finish(a);
+	case DECISION_SETTLE_ONE:
+	case DECISION_LATER: break;
+	}
+	assert(false); /* these are decided within a transaction */
+	return finish(a);
+}
+
+/* It never falls back in silence. */
+static void warn_of_plaintext(const struct approach *a, const struct outcome *what)
+{
+	log_warning("%s: TLS with %s failed (%d %s %s): sending in plaintext, as level %s by %s "
+		    "allows; a partner rule with tls = encrypt would forbid it [tls-fallback]",
+	    a->order.message_id, a->dialled.peer, what->code, what->enhanced, what->text,
+	    tls_level_name(a->order.host->tls.level), tls_demand_name(a->order.host->tls.demand));
+}
+
+/* ---- the runner: the only place that calls a step, and that frees ---- */
+
+static void on_turn(void *arg)
+{
+	run(arg);
+}
+
+static void run(void *arg)
+{
+	struct approach *a = arg;
+	enum flow flow;
+
+	do
+		flow = a->step->run(a);
+	while (flow == FLOW_GO);
+	if (flow == FLOW_WAIT)
+		return;
+	dialogue_detach(&a->dialogue);
+	a->done(&a->result, a->arg);
+	a->result.stream = NULL;
+	release(a);
+}
+
+void approach_cancel(struct approach **approach)
+{
+	if (*approach != NULL)
+		release(*approach);
+	*approach = NULL;
+}
+
+static void release(struct approach *a)
+{
+	dial_cancel(&a->dial);
+	secure_cancel(&a->secure);
+	dialogue_finish(&a->dialogue);
+	stream_destroy(&a->result.stream);
+	timer_destroy(&a->turn);
+	free(a);
+}

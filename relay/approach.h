@@ -1,0 +1,53 @@
+/*
+ * From the addresses of one host to a stream that is as safe as the plan demands, and what the server
+ * offers on it: connect, greeting, EHLO, STARTTLS, EHLO once more. Sends nothing of a message.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "relay/base/outcome.h"
+#include "relay/dialogue.h"
+#include "relay/net/loop.h"
+#include "relay/net/stream.h"
+#include "relay/outcome.h"
+#include "relay/plan.h"
+#include "smtp/capability.h"
+#include "tls/context.h"
+
+struct approach;
+
+/* All of it is the caller's and stays until done. */
+struct approach_order {
+	struct loop *loop;
+	const struct config *config;
+	struct tls_context *tls;
+	const struct patience *patience;
+	const struct plan_host *host;
+	size_t address;         /* the first to try, then those after it */
+	const char *message_id; /* for the log */
+	bool has_waited;        /* the message was deferred before */
+};
+
+struct approach_result {
+	struct stream *stream; /* the caller's; NULL if none of the addresses could be connected */
+	size_t at;             /* the address it leads to; n_addresses without a stream */
+	char peer[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried */
+	char who[OUTCOME_WHO_MAX];  /* the same without port */
+	bool is_secure;             /* TLS, and all that the plan demands of it */
+	struct smtp_capability can;
+	struct outcome outcome; /* ok, or the trouble */
+	enum point point;       /* where that was */
+	bool is_over;           /* nothing more can be said on the stream, not even QUIT */
+};
+
+/* The stream's calls are nobody's then. */
+typedef void approach_done(const struct approach_result *result, void *arg);
+
+/* done is called once, never from inside; the approach is gone then. */
+struct approach *approach_start(const struct approach_order *order, approach_done *done, void *arg);
+
+/* done is not called. Accepts NULL. */
+void approach_cancel(struct approach **approach);
