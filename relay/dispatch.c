@@ -19,8 +19,10 @@
 
 enum {
 	KEY_MAX = QUEUE_ID_MAX + DOMAIN_MAX,
-	AGAIN_MS = 10000,          /* when a notification could not be made */
-	HELD_LONGEST_MS = 600000,  /* a result of before, whose job nobody hands out again */
+	AGAIN_MS = 10000,         /* when a notification could not be made */
+	POSTS_MAX = 6,            /* then the failed delivery itself is deferred */
+	HELD_LONGEST_MS = 600000, /* a result of before, whose job nobody hands out again */
+	LIST_MAX = 20000,
 	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
 	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
 };
@@ -44,13 +46,24 @@ struct job {
 
 	/* what came of it */
 	bool has_result;
+	uint32_t n_attempts; /* made before the one that brought the result */
 	enum schedule_feedback feedback;
 	struct recipient_result *results;
 	size_t n_results;
 	char *host, *evidence;
 	struct outcome why; /* for the schedule: of the last recipient that waits */
 	struct bounce_post *post;
+	size_t n_posts;      /* that brought no notification */
 	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
+};
+
+/* A question to the spool about a result of before. */
+struct inquiry {
+	TAILQ_ENTRY(inquiry) link;
+	struct dispatch *dispatch;
+	char key[KEY_MAX];
+	uint32_t n_attempts;
+	bool still_waits;
 };
 
 struct dispatch {
@@ -61,8 +74,11 @@ struct dispatch {
 	struct schedule *schedule;
 	struct schedule_settings settings;
 	TAILQ_HEAD(, worker) workers;
+	TAILQ_HEAD(, inquiry) inquiries;
 	struct job *jobs;
 	int64_t again_ms;
+	size_t n_storing; /* settlements under way */
+	bool is_closing;
 	bool is_started, is_stopped;
 	loop_call *alone;
 	void *alone_arg;
@@ -77,8 +93,15 @@ static size_t find_place(const struct job *job, uint32_t place);
 static void settle_ours(struct job *job);
 static void settle(struct job *job);
 static void on_posted(void *arg, const struct outcome *why, const struct message *bounce);
+static void unfail(struct job *job);
 static void on_settled(void *arg, const struct outcome *outcome);
 static void on_timer(void *arg);
+static void release(struct job *job);
+static void forget_held(struct job *job);
+static void forget_result(struct job *job);
+static void acknowledge_held(const struct job *job);
+static void ask_whether_known(struct job *job);
+static void on_entry(void *arg, const struct spool_entry *entry);
 
 struct dispatch *dispatch_create(
     struct loop *loop, const struct config *config, struct spool *spool, struct post_office *office)
@@ -91,6 +114,7 @@ struct dispatch *dispatch_create(
 	d->office = office;
 	d->again_ms = AGAIN_MS;
 	TAILQ_INIT(&d->workers);
+	TAILQ_INIT(&d->inquiries);
 	return d;
 }
 
@@ -112,10 +136,15 @@ void dispatch_destroy(struct dispatch **dispatch)
 	struct dispatch *d = *dispatch;
 	struct job *job, *next;
 	struct worker *worker;
+	struct inquiry *inquiry;
 
 	if (d == NULL)
 		return;
 	*dispatch = NULL;
+	while ((inquiry = TAILQ_FIRST(&d->inquiries)) != NULL) {
+		TAILQ_REMOVE(&d->inquiries, inquiry, link);
+		free(inquiry);
+	}
 	HASH_ITER (hh, d->jobs, job, next)
 		job_destroy(job);
 	while ((worker = TAILQ_FIRST(&d->workers)) != NULL) {
@@ -150,6 +179,17 @@ void dispatch_stop(struct dispatch *d)
 	d->is_stopped = true;
 	if (d->schedule != NULL)
 		schedule_stop(d->schedule);
+}
+
+void dispatch_close(struct dispatch *d)
+{
+	dispatch_stop(d);
+	d->is_closing = true;
+}
+
+bool dispatch_is_storing(const struct dispatch *d)
+{
+	return d->n_storing > 0;
 }
 
 bool dispatch_has_deliveries(const struct dispatch *d)
@@ -261,6 +301,8 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 	timer_cancel(job->timer);
 	job->is_started = true;
 	job->job = *spool_job;
+	if (job->has_result && job->n_attempts < spool_job->n_attempts)
+		forget_result(job); /* it is of an attempt that was stored before our time */
 	if (job->has_result)
 		settle_ours(job); /* a delivery brought it before we knew the job */
 	else if (job->worker != NULL)
@@ -269,6 +311,19 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 		share_failure(job, site_down);
 	else
 		hand_out(job);
+}
+
+static void forget_result(struct job *job)
+{
+	acknowledge_held(job);
+	release(job);
+	free(job->results);
+	free(job->host);
+	free(job->evidence);
+	job->results = NULL;
+	job->host = job->evidence = NULL;
+	job->n_results = 0;
+	job->has_result = false;
 }
 
 static struct worker *least_busy(struct dispatch *d)
@@ -296,6 +351,17 @@ static void acknowledge(struct worker *worker, const char *id, const char *domai
 	};
 
 	channel_send(worker->channel, &m);
+}
+
+static void acknowledge_held(const struct job *job)
+{
+	size_t n_id = strcspn(job->key, " ");
+	char id[QUEUE_ID_MAX];
+
+	if (job->worker == NULL)
+		return;
+	snprintf(id, sizeof id, "%.*s", (int)n_id, job->key);
+	acknowledge(job->worker, id, job->key + n_id + 1);
 }
 
 static void give_back(struct job *job, int64_t wait_s)
@@ -332,7 +398,9 @@ static void hand_out(struct job *job)
 	}
 	m.fd = spool_open_segment(d->spool, job->job.message.segment);
 	if (m.fd < 0) {
-		if (errno != ENOENT)
+		if (errno == ENOENT) /* it was removed meanwhile; or else it is to be looked at */
+			spool_set_aside(d->spool, job->job.message.id, "its segment is gone");
+		else
 			log_error("%s: its segment cannot be opened: %s [disk-error]",
 			    job->job.message.id, strerror(errno));
 		give_back_soon(job);
@@ -362,6 +430,7 @@ static void keep_result(struct job *job, const struct ipc_message *m)
 	const ipc_result_list *results = &m->result_say.results;
 
 	job->has_result = true;
+	job->n_attempts = m->result_say.n_attempts;
 	job->feedback = (enum schedule_feedback)m->result_say.feedback;
 	job->host = mem_copy_text(m->result_say.host);
 	job->evidence = mem_copy_text(m->result_say.evidence);
@@ -388,13 +457,51 @@ static void on_result(struct worker *worker, const struct ipc_message *m)
 		acknowledge(worker, m->result_say.id, m->result_say.domain);
 		return;
 	}
-	if (job->has_result)
+	if (job->has_result || d->is_closing)
 		return;
 	keep_result(job, m);
-	if (job->is_started)
+	if (job->is_started) {
 		settle_ours(job);
-	else
-		timer_set(job->timer, HELD_LONGEST_MS);
+		return;
+	}
+	timer_set(job->timer, HELD_LONGEST_MS);
+	ask_whether_known(job);
+}
+
+/* Has the queue before us stored this result, and died before it could say so? */
+static void ask_whether_known(struct job *job)
+{
+	struct inquiry *inquiry = mem_create(sizeof *inquiry);
+	char id[QUEUE_ID_MAX];
+
+	inquiry->dispatch = job->dispatch;
+	TAILQ_INSERT_TAIL(&job->dispatch->inquiries, inquiry, link);
+	memcpy(inquiry->key, job->key, sizeof inquiry->key);
+	inquiry->n_attempts = job->n_attempts;
+	snprintf(id, sizeof id, "%.*s", (int)strcspn(job->key, " "), job->key);
+	spool_list(job->dispatch->spool, id, NULL, false, LIST_MAX, on_entry, inquiry);
+}
+
+static void on_entry(void *arg, const struct spool_entry *entry)
+{
+	struct inquiry *inquiry = arg;
+	const char *domain = inquiry->key + strcspn(inquiry->key, " ") + 1;
+	struct job *job;
+
+	if (entry != NULL) {
+		const char *at = strrchr(entry->recipient, '@');
+
+		if (at != NULL && strcmp(at + 1, domain) == 0 &&
+		    strcmp(entry->state, "waiting") == 0 &&
+		    entry->n_attempts <= inquiry->n_attempts)
+			inquiry->still_waits = true;
+		return;
+	}
+	HASH_FIND_STR(inquiry->dispatch->jobs, inquiry->key, job);
+	if (job != NULL && !job->is_started && job->has_result && !inquiry->still_waits)
+		forget_held(job);
+	TAILQ_REMOVE(&inquiry->dispatch->inquiries, inquiry, link);
+	free(inquiry);
 }
 
 static void on_held(struct worker *worker, const ipc_held_list *held)
@@ -536,6 +643,7 @@ static void store(struct job *job, const struct message *bounce)
 		if (job->results[i].state == RECIPIENT_WAITING)
 			job->why = job->results[i].outcome;
 	}
+	d->n_storing++;
 	spool_settle(d->spool, &settlement, on_settled, job);
 }
 
@@ -593,9 +701,26 @@ static void on_posted(void *arg, const struct outcome *why, const struct message
 		return;
 	}
 	/* A failure nobody is told of would be a message lost: it waits for its notification. */
-	log_warning("%s: its notification cannot be made now (%s): trying again",
+	if (++job->n_posts < POSTS_MAX) {
+		log_warning("%s: its notification cannot be made now (%s): trying again",
+		    job->job.message.id, why->text);
+		timer_set(job->timer, job->dispatch->again_ms);
+		return;
+	}
+	log_warning("%s: its notification cannot be made (%s): its delivery will be tried once "
+		    "more, later",
 	    job->job.message.id, why->text);
-	timer_set(job->timer, job->dispatch->again_ms);
+	unfail(job);
+	store(job, NULL);
+}
+
+/* Without its notification it has not failed: it waits as any other, and others get its place. */
+static void unfail(struct job *job)
+{
+	for (size_t i = 0; i < job->n_results; i++) {
+		if (job->results[i].state == RECIPIENT_FAILED)
+			job->results[i].state = RECIPIENT_WAITING;
+	}
 }
 
 static void on_settled(void *arg, const struct outcome *outcome)
@@ -609,6 +734,7 @@ static void on_settled(void *arg, const struct outcome *outcome)
 	char domain[DOMAIN_MAX];
 	int64_t next_s;
 
+	d->n_storing--;
 	if (!outcome_is_ok(outcome)) {
 		log_warning(
 		    "%s: its result cannot be stored now (%s): trying again", m->id, outcome->text);
@@ -635,12 +761,7 @@ static void on_settled(void *arg, const struct outcome *outcome)
 /* The schedule never came for it: it was settled before, and the delivery waits to hear so. */
 static void forget_held(struct job *job)
 {
-	char id[QUEUE_ID_MAX];
-
-	if (job->worker != NULL) {
-		snprintf(id, sizeof id, "%.*s", (int)strcspn(job->key, " "), job->key);
-		acknowledge(job->worker, id, job->key + strcspn(job->key, " ") + 1);
-	}
+	acknowledge_held(job);
 	release(job);
 	job_destroy(job);
 }

@@ -31,6 +31,13 @@ void dispatch_start(struct dispatch *dispatch);
 /* No more jobs go out. */
 void dispatch_stop(struct dispatch *dispatch);
 
+/*
+ * Another queue follows at once: besides, results that come now are left for it. What is being
+ * stored is still acknowledged: wait until dispatch_is_storing() is false.
+ */
+void dispatch_close(struct dispatch *dispatch);
+bool dispatch_is_storing(const struct dispatch *dispatch);
+
 /* Without deliveries no more results can come. */
 bool dispatch_has_deliveries(const struct dispatch *dispatch);
 

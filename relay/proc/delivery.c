@@ -30,6 +30,7 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	struct delivery *delivery;
 	char domain[DOMAIN_MAX];
+	uint32_t n_attempts; /* made before */
 	struct message message;
 	uint32_t *places;
 	int fd;
@@ -172,6 +173,7 @@ static void refuse_job(struct delivery *delivery, const struct ipc_deliver *deli
 	const struct ipc_message m = { .type = IPC_RESULT,
 		.fd = -1,
 		.result_say = { .id = deliver->id,
+		    .n_attempts = deliver->n_attempts,
 		    .domain = deliver->domain,
 		    .feedback = SCHEDULE_NOT_TRIED,
 		    .host = "",
@@ -201,6 +203,7 @@ static void take_job(struct delivery *delivery, struct ipc_message *m)
 	}
 	job = mem_create(sizeof *job);
 	job->delivery = delivery;
+	job->n_attempts = m->deliver.n_attempts;
 	job->message = message;
 	job->places = places;
 	job->fd = m->fd;
@@ -244,6 +247,7 @@ static void say_result(const struct job *job)
 	struct ipc_message m = { .type = IPC_RESULT,
 		.fd = -1,
 		.result_say = { .id = job->message.id,
+		    .n_attempts = job->n_attempts,
 		    .domain = job->domain,
 		    .feedback = (uint8_t)result->feedback,
 		    .host = result->host,

@@ -21,6 +21,8 @@
 enum {
 	KEEPER_TIMEOUT_MS = 20000,
 	STORAGE_CHECK_MS = 1000, /* how often intakes hear of the room there is */
+	LAST_WORDS_MS = 2000,
+	LAST_WORDS_LOOK_MS = 5,
 };
 
 struct queue {
@@ -36,6 +38,9 @@ struct queue {
 	struct outcome last_verdict; /* told to the intakes */
 	bool is_draining;
 	struct timer *farewell;
+	struct timer *last_words; /* before another queue takes over */
+	int64_t leave_by_ms;
+	bool is_leaving;
 	TAILQ_HEAD(, commit) commits;
 	TAILQ_HEAD(, lent) lent;
 };
@@ -59,6 +64,7 @@ static void on_intake(void *arg, struct channel *channel, struct ipc_message *m)
 static void on_intake_gone(void *arg, struct channel *channel);
 static void on_storage(void *arg);
 static void leave_if_alone(void *arg);
+static void on_last_words(void *arg);
 
 static void *queue_create(struct house *house)
 {
@@ -72,6 +78,7 @@ static void *queue_create(struct house *house)
 	clients_init(&queue->intakes, on_intake, on_intake_gone, queue);
 	queue->storage = timer_create_in(house->loop, on_storage, queue);
 	queue->farewell = timer_create_in(house->loop, leave_if_alone, queue);
+	queue->last_words = timer_create_in(house->loop, on_last_words, queue);
 	return queue;
 }
 
@@ -300,11 +307,30 @@ static void queue_drain(void *self, enum drain_how how)
 	struct queue *queue = self;
 
 	queue->is_draining = true;
+	if (how == DRAIN_NOW) {
+		dispatch_close(queue->dispatch);
+		queue->leave_by_ms = clock_monotonic_ms() + LAST_WORDS_MS;
+		timer_set(queue->last_words, 0);
+		return;
+	}
 	dispatch_stop(queue->dispatch);
-	if (how == DRAIN_NOW)
+	leave_if_alone(queue);
+}
+
+/* What is being stored is still acknowledged: the next queue need not hear it again. */
+static void on_last_words(void *arg)
+{
+	struct queue *queue = arg;
+
+	if (dispatch_is_storing(queue->dispatch) && clock_monotonic_ms() < queue->leave_by_ms)
+		timer_set(queue->last_words, LAST_WORDS_LOOK_MS);
+	else if (!queue->is_leaving) {
+		/* One turn more, in which the acknowledgements go out. */
+		queue->is_leaving = true;
+		timer_set(queue->last_words, LAST_WORDS_LOOK_MS);
+	} else {
 		queue->house->leave(queue->house->leave_arg);
-	else
-		leave_if_alone(queue);
+	}
 }
 
 /* Intakes may still commit, deliveries still bring results: they go first. */
@@ -334,6 +360,7 @@ static void queue_destroy(void *self)
 	asker_destroy(&queue->keeper);
 	timer_destroy(&queue->storage);
 	timer_destroy(&queue->farewell);
+	timer_destroy(&queue->last_words);
 	while ((commit = TAILQ_FIRST(&queue->commits)) != NULL) {
 		TAILQ_REMOVE(&queue->commits, commit, link);
 		free(commit);

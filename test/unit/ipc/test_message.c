@@ -67,7 +67,7 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 		break;
 	case IPC_RESULT:
 		m->result_say =
-		    (struct ipc_result_say){ "ID", "one.test", 2, "mx", "TLS", { results, 2 } };
+		    (struct ipc_result_say){ "ID", "one.test", 3, 2, "mx", "TLS", { results, 2 } };
 		break;
 	case IPC_RESULT_KEPT: m->result_kept = (struct ipc_result_kept){ "ID", "x" }; break;
 	case IPC_FACTS_ASK: m->facts_ask = (struct ipc_facts_ask){ 1, "one.test" }; break;

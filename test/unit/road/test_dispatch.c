@@ -31,6 +31,7 @@ enum { JOBS_MAX = 16 };
 
 /* A delivery, as this test plays it. */
 struct delivery {
+	uint32_t n_before; /* attempts before the one it tells of */
 	struct channel *channel;
 	struct {
 		char id[QUEUE_ID_MAX], domain[64], sender[64], first[64];
@@ -233,8 +234,8 @@ static void say_result(struct delivery *d, const char *id, const char *domain,
 {
 	const struct ipc_message m = { .type = IPC_RESULT,
 		.fd = -1,
-		.result_say = { id, domain, (uint8_t)feedback, "mx.test[192.0.2.1]:25", "TLSv1.3",
-		    { (ipc_result *)(uintptr_t)results, n } } };
+		.result_say = { id, domain, d->n_before, (uint8_t)feedback, "mx.test[192.0.2.1]:25",
+		    "TLSv1.3", { (ipc_result *)(uintptr_t)results, n } } };
 
 	channel_send(d->channel, &m);
 }
@@ -410,6 +411,46 @@ static void a_result_may_come_before_the_job_is_known(void **state)
 	assert_list(s, id, "a@one.test delivered 1 250 2.0.0 said the host|");
 }
 
+/* The queue before had stored it, and died before it said so: it is heard once more, and known. */
+static void a_result_that_was_stored_is_acknowledged(void **state)
+{
+	struct scene *s = *state;
+	ipc_result r = result(0, RECIPIENT_WAITING);
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	start_with(s, &s->a);
+	UNTIL(s, s->a.n_jobs == 1);
+	finish_job(&s->a, 0, RECIPIENT_WAITING);
+	UNTIL(s, s->a.n_kept == 1);
+	meet(s, &s->b);
+	say_held(&s->b, id, "one.test");
+	say_result(&s->b, id, "one.test", SCHEDULE_SITE_ANSWERED, &r, 1);
+	UNTIL(s, s->b.n_kept == 1);
+	assert_list(s, id, "a@one.test waiting 1 450 4.2.0 said the host|");
+}
+
+/* It comes while the job falls due again: the new attempt is made all the same. */
+static void a_result_of_before_is_no_new_attempt(void **state)
+{
+	struct scene *s = *state;
+	ipc_result r = result(0, RECIPIENT_WAITING);
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	start_with(s, &s->a);
+	UNTIL(s, s->a.n_jobs == 1);
+	finish_job(&s->a, 0, RECIPIENT_WAITING);
+	UNTIL(s, s->a.n_kept == 1);
+	meet(s, &s->b);
+	say_held(&s->b, id, "one.test");
+	say_result(&s->b, id, "one.test", SCHEDULE_SITE_ANSWERED, &r, 1);
+	go_on(s, 400);
+	UNTIL(s, s->a.n_jobs + s->b.n_jobs == 2);
+	UNTIL(s, s->b.n_kept == 1);
+	assert_list(s, id, "a@one.test waiting 1 450 4.2.0 said the host|");
+}
+
 static void what_was_held_and_lost_is_given_to_another(void **state)
 {
 	struct scene *s = *state;
@@ -533,6 +574,21 @@ static void Q16_notification_that_cannot_be_made_is_tried_again(void **state)
 	UNTIL(s, s->b.n_jobs == 1);
 	assert_string_equal(s->b.jobs[0].sender, "");
 	assert_list(s, id, "a@one.test failed 1 550 5.1.1 said the host|");
+}
+
+/* Not for ever in the way of others: after some tries its delivery waits like any other. */
+static void Q16_without_notification_it_has_not_failed(void **state)
+{
+	struct scene *s = *state;
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	start_with(s, &s->a);
+	UNTIL(s, s->a.n_jobs == 1);
+	channel_destroy(&s->keeper);
+	finish_job(&s->a, 0, RECIPIENT_FAILED);
+	UNTIL(s, s->a.n_kept == 1);
+	assert_list(s, id, "a@one.test waiting 1 550 5.1.1 said the host|");
 }
 
 static void expired_fails_after_its_last_attempt(void **state)
@@ -711,12 +767,15 @@ int main(void)
 		T(its_last_word_counts_though_it_died),
 		T(what_an_earlier_queue_handed_out_is_not_sent_twice),
 		T(a_result_may_come_before_the_job_is_known),
+		T(a_result_that_was_stored_is_acknowledged),
+		T(a_result_of_before_is_no_new_attempt),
 		T(what_was_held_and_lost_is_given_to_another),
 		T(a_result_of_no_job_is_acknowledged),
 		T(a_result_of_anothers_job_is_not_believed),
 		T(only_the_recipients_of_the_job_are_settled),
 		T(D8_failure_is_settled_with_its_notification),
 		T(Q16_notification_that_cannot_be_made_is_tried_again),
+		T(Q16_without_notification_it_has_not_failed),
 		T(expired_fails_after_its_last_attempt),
 		T(D10_corrupt_is_set_aside),
 		T(who_is_leaving_is_given_nothing_new),
