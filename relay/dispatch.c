@@ -1,87 +1,24 @@
-#include "relay/dispatch.h"
+#include "relay/dispatch_job.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "relay/base/clock.h"
-#include "relay/base/domain.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/message_wire.h"
-#include "relay/outcome.h"
 #include "relay/report.h"
 
 enum {
-	KEY_MAX = QUEUE_ID_MAX + DOMAIN_MAX,
 	AGAIN_MS = 10000,         /* when a notification could not be made */
-	POSTS_MAX = 6,            /* then the failed delivery itself is deferred */
 	HELD_LONGEST_MS = 600000, /* a result of before, whose job nobody hands out again */
 	LIST_MAX = 20000,
 	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
 	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
-};
-
-struct worker {
-	TAILQ_ENTRY(worker) link;
-	struct dispatch *dispatch;
-	struct channel *channel;
-	size_t n_jobs;
-	bool has_told;   /* what it holds */
-	bool is_leaving; /* takes nothing new */
-};
-
-struct job {
-	UT_hash_handle hh;
-	char key[KEY_MAX]; /* "ID DOMAIN" */
-	struct dispatch *dispatch;
-	struct worker *worker; /* NULL: with nobody */
-	bool is_started;       /* by the schedule: job is filled */
-	struct spool_job job;
-
-	/* what came of it */
-	bool has_result;
-	uint32_t n_attempts; /* made before the one that brought the result */
-	enum schedule_feedback feedback;
-	struct recipient_result *results;
-	size_t n_results;
-	char *host, *evidence;
-	struct outcome why; /* for the schedule: of the last recipient that waits */
-	struct bounce_post *post;
-	size_t n_posts;      /* that brought no notification */
-	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
-};
-
-/* A question to the spool about a result of before. */
-struct inquiry {
-	TAILQ_ENTRY(inquiry) link;
-	struct dispatch *dispatch;
-	char key[KEY_MAX];
-	uint32_t n_attempts;
-	bool still_waits;
-};
-
-struct dispatch {
-	struct loop *loop;
-	const struct config *config;
-	struct spool *spool;
-	struct post_office *office;
-	struct schedule *schedule;
-	struct schedule_settings settings;
-	TAILQ_HEAD(, worker) workers;
-	TAILQ_HEAD(, inquiry) inquiries;
-	struct job *jobs;
-	int64_t again_ms;
-	size_t n_storing; /* settlements under way */
-	bool is_closing;
-	bool is_started, is_stopped;
-	loop_call *alone;
-	void *alone_arg;
 };
 
 static void start_if_told(struct dispatch *d);
@@ -89,17 +26,9 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 static void on_closed(void *arg, struct channel *channel);
 static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down);
 static void hand_out(struct job *job);
-static size_t find_place(const struct job *job, uint32_t place);
-static void settle_ours(struct job *job);
-static void settle(struct job *job);
-static void on_posted(void *arg, const struct outcome *why, const struct message *bounce);
-static void unfail(struct job *job);
-static void on_settled(void *arg, const struct outcome *outcome);
 static void on_timer(void *arg);
-static void release(struct job *job);
 static void forget_held(struct job *job);
 static void forget_result(struct job *job);
-static void acknowledge_held(const struct job *job);
 static void ask_whether_known(struct job *job);
 static void on_entry(void *arg, const struct spool_entry *entry);
 
@@ -118,7 +47,7 @@ struct dispatch *dispatch_create(
 	return d;
 }
 
-static void job_destroy(struct job *job)
+void job_destroy(struct job *job)
 {
 	HASH_DEL(job->dispatch->jobs, job);
 	if (job->is_started)
@@ -240,14 +169,14 @@ static void start_if_told(struct dispatch *d)
 
 /* ---- jobs go out ---- */
 
-static void make_key(char key[KEY_MAX], const char *id, const char *domain)
+static void make_key(char key[JOB_KEY_MAX], const char *id, const char *domain)
 {
-	snprintf(key, KEY_MAX, "%s %s", id, domain);
+	snprintf(key, JOB_KEY_MAX, "%s %s", id, domain);
 }
 
 static struct job *find_job(struct dispatch *d, const char *id, const char *domain)
 {
-	char key[KEY_MAX];
+	char key[JOB_KEY_MAX];
 	struct job *job;
 
 	make_key(key, id, domain);
@@ -266,13 +195,6 @@ static struct job *add_job(struct dispatch *d, const char *id, const char *domai
 	return job;
 }
 
-static const char *address_of(const struct job *job, uint32_t place)
-{
-	size_t at = find_place(job, place);
-
-	return at < job->job.message.n_recipients ? job->job.message.recipients[at] : NULL;
-}
-
 /* A site that is down: all recipients share the outcome, as if they had been tried. */
 static void share_failure(struct job *job, const struct outcome *site_down)
 {
@@ -287,7 +209,7 @@ static void share_failure(struct job *job, const struct outcome *site_down)
 		    (struct recipient_result){ job->job.places[i], RECIPIENT_WAITING, *site_down };
 		report_deferred(&job->job.message, i, site_down);
 	}
-	settle(job);
+	job_settle(job);
 }
 
 static void on_start(void *arg, struct spool_job *spool_job, const struct outcome *site_down)
@@ -304,7 +226,7 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 	if (job->has_result && job->n_attempts < spool_job->n_attempts)
 		forget_result(job); /* it is of an attempt that was stored before our time */
 	if (job->has_result)
-		settle_ours(job); /* a delivery brought it before we knew the job */
+		job_settle_told(job); /* a delivery brought it before we knew the job */
 	else if (job->worker != NULL)
 		return; /* a delivery that outlived the last queue is at it */
 	else if (site_down != NULL)
@@ -315,8 +237,8 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 
 static void forget_result(struct job *job)
 {
-	acknowledge_held(job);
-	release(job);
+	job_acknowledge(job);
+	job_release(job);
 	free(job->results);
 	free(job->host);
 	free(job->evidence);
@@ -337,7 +259,7 @@ static struct worker *least_busy(struct dispatch *d)
 	return best;
 }
 
-static void release(struct job *job)
+void job_release(struct job *job)
 {
 	if (job->worker != NULL)
 		job->worker->n_jobs--;
@@ -353,7 +275,7 @@ static void acknowledge(struct worker *worker, const char *id, const char *domai
 	channel_send(worker->channel, &m);
 }
 
-static void acknowledge_held(const struct job *job)
+void job_acknowledge(const struct job *job)
 {
 	size_t n_id = strcspn(job->key, " ");
 	char id[QUEUE_ID_MAX];
@@ -371,16 +293,15 @@ static void give_back(struct job *job, int64_t wait_s)
 
 	spool_give_back(d->spool, job->job.message.id, job->job.domain, clock_wall_s() + wait_s);
 	snprintf(domain, sizeof domain, "%s", job->job.domain);
-	if (job->worker != NULL)
-		acknowledge(job->worker, job->job.message.id, domain);
-	release(job);
+	job_acknowledge(job);
+	job_release(job);
 	job_destroy(job);
 	schedule_done(d->schedule, domain, SCHEDULE_NOT_TRIED, NULL);
 	schedule_poke(d->schedule, clock_wall_s() + wait_s);
 }
 
 /* schedule_done() must not follow from inside the schedule's call: the timer comes back to it. */
-static void give_back_soon(struct job *job)
+void job_give_back_soon(struct job *job)
 {
 	timer_set(job->timer, 0);
 }
@@ -393,7 +314,7 @@ static void hand_out(struct job *job)
 	struct buffer mail;
 
 	if (worker == NULL || d->is_stopped) {
-		give_back_soon(job);
+		job_give_back_soon(job);
 		return;
 	}
 	m.fd = spool_open_segment(d->spool, job->job.message.segment);
@@ -403,7 +324,7 @@ static void hand_out(struct job *job)
 		else
 			log_error("%s: its segment cannot be opened: %s [disk-error]",
 			    job->job.message.id, strerror(errno));
-		give_back_soon(job);
+		job_give_back_soon(job);
 		return;
 	}
 	buffer_init(&mail, MESSAGE_WIRE_MAX);
@@ -461,7 +382,7 @@ static void on_result(struct worker *worker, const struct ipc_message *m)
 		return;
 	keep_result(job, m);
 	if (job->is_started) {
-		settle_ours(job);
+		job_settle_told(job);
 		return;
 	}
 	timer_set(job->timer, HELD_LONGEST_MS);
@@ -561,208 +482,11 @@ static void on_closed(void *arg, struct channel *channel)
 		d->alone(d->alone_arg);
 }
 
-/* ---- results go to disk ---- */
-
-/* Where the recipient stands in the job; job->job.message.n_recipients if nowhere. */
-static size_t find_place(const struct job *job, uint32_t place)
-{
-	size_t i = 0;
-
-	while (i < job->job.message.n_recipients && job->job.places[i] != place)
-		i++;
-	return i;
-}
-
-/*
- * A delivery reads what strangers send: it is believed what became of each recipient of its job,
- * once, and nothing of anybody else.
- */
-static void settle_ours(struct job *job)
-{
-	size_t n_recipients = job->job.message.n_recipients, n = 0;
-	bool *is_known = mem_create(n_recipients * sizeof *is_known);
-
-	for (size_t i = 0; i < job->n_results; i++) {
-		size_t at = find_place(job, job->results[i].recipient);
-
-		if (at == n_recipients || is_known[at] || job->results[i].state > RECIPIENT_FAILED)
-			continue;
-		is_known[at] = true;
-		job->results[n++] = job->results[i];
-	}
-	free(is_known);
-	job->n_results = n;
-	settle(job);
-}
-
-/* What the last attempt deferred has failed; the outcome stays that of the attempt. */
-static void expire(struct job *job)
-{
-	bool expired = false;
-
-	if (!schedule_is_last_try(clock_wall_s(), job->job.message.expires_s))
-		return;
-	for (size_t i = 0; i < job->n_results; i++) {
-		if (job->results[i].state != RECIPIENT_WAITING)
-			continue;
-		job->results[i].state = RECIPIENT_FAILED;
-		expired = true;
-	}
-	if (expired)
-		report_expired(&job->job.message);
-}
-
-static size_t list_failed(const struct job *job, struct bounce_recipient *failed)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < job->n_results; i++) {
-		const char *address = address_of(job, job->results[i].recipient);
-
-		if (job->results[i].state == RECIPIENT_FAILED && address != NULL)
-			failed[n++] = (struct bounce_recipient){ address, job->results[i].outcome };
-	}
-	return n;
-}
-
-static void store(struct job *job, const struct message *bounce)
-{
-	struct dispatch *d = job->dispatch;
-	const struct message *m = &job->job.message;
-	int64_t next_s = schedule_next_try(
-	    &d->settings, job->job.n_attempts + 1, m->id, clock_wall_s(), m->expires_s);
-	const struct spool_settlement settlement = { .id = m->id,
-		.results = job->results,
-		.n_results = job->n_results,
-		.next_try_s = next_s,
-		.host = job->host,
-		.evidence = job->evidence,
-		.bounce = bounce };
-
-	for (size_t i = 0; i < job->n_results; i++) {
-		if (job->results[i].state == RECIPIENT_WAITING)
-			job->why = job->results[i].outcome;
-	}
-	d->n_storing++;
-	spool_settle(d->spool, &settlement, on_settled, job);
-}
-
-/* NULL if the message is whole, as far as the delivery could see. */
-static const struct outcome *find_corrupt(const struct job *job)
-{
-	for (size_t i = 0; i < job->n_results; i++) {
-		if (outcome_is_corrupt(&job->results[i].outcome))
-			return &job->results[i].outcome;
-	}
-	return NULL;
-}
-
-/* Neither sent nor bounced: only the administrator can tell what it was. */
-static void set_aside(struct job *job, const struct outcome *why)
-{
-	spool_set_aside(job->dispatch->spool, job->job.message.id, why->text);
-	job->n_results = 0;
-	give_back_soon(job);
-}
-
-static void settle(struct job *job)
-{
-	const struct outcome *corrupt = find_corrupt(job);
-	struct bounce_recipient *failed;
-	size_t n_failed;
-
-	if (job->n_results == 0) {
-		give_back_soon(job); /* the delivery could not even begin */
-		return;
-	}
-	if (corrupt != NULL) {
-		set_aside(job, corrupt);
-		return;
-	}
-	expire(job);
-	failed = mem_create(job->n_results * sizeof *failed);
-	n_failed = list_failed(job, failed);
-	if (n_failed > 0 && bounce_is_due(&job->job.message))
-		job->post = bounce_post_start(
-		    job->dispatch->office, &job->job.message, failed, n_failed, on_posted, job);
-	else
-		store(job, NULL);
-	free(failed);
-}
-
-static void on_posted(void *arg, const struct outcome *why, const struct message *bounce)
-{
-	struct job *job = arg;
-
-	job->post = NULL;
-	if (bounce != NULL) {
-		report_notification(&job->job.message, bounce);
-		store(job, bounce);
-		return;
-	}
-	/* A failure nobody is told of would be a message lost: it waits for its notification. */
-	if (++job->n_posts < POSTS_MAX) {
-		log_warning("%s: its notification cannot be made now (%s): trying again",
-		    job->job.message.id, why->text);
-		timer_set(job->timer, job->dispatch->again_ms);
-		return;
-	}
-	log_warning("%s: its notification cannot be made (%s): its delivery will be tried once "
-		    "more, later",
-	    job->job.message.id, why->text);
-	unfail(job);
-	store(job, NULL);
-}
-
-/* Without its notification it has not failed: it waits as any other, and others get its place. */
-static void unfail(struct job *job)
-{
-	for (size_t i = 0; i < job->n_results; i++) {
-		if (job->results[i].state == RECIPIENT_FAILED)
-			job->results[i].state = RECIPIENT_WAITING;
-	}
-}
-
-static void on_settled(void *arg, const struct outcome *outcome)
-{
-	struct job *job = arg;
-	struct dispatch *d = job->dispatch;
-	const struct message *m = &job->job.message;
-	enum schedule_feedback feedback = job->feedback;
-	bool waits = job->why.code != 0;
-	struct outcome why = job->why;
-	char domain[DOMAIN_MAX];
-	int64_t next_s;
-
-	d->n_storing--;
-	if (!outcome_is_ok(outcome)) {
-		log_warning(
-		    "%s: its result cannot be stored now (%s): trying again", m->id, outcome->text);
-		post_office_drop_segment(d->office);
-		timer_set(job->timer, job->dispatch->again_ms);
-		return;
-	}
-	next_s = schedule_next_try(
-	    &d->settings, job->job.n_attempts + 1, m->id, clock_wall_s(), m->expires_s);
-	snprintf(domain, sizeof domain, "%s", job->job.domain);
-	if (job->worker != NULL)
-		acknowledge(job->worker, m->id, domain);
-	release(job);
-	job_destroy(job);
-	if (feedback == SCHEDULE_SITE_DOWN && !waits)
-		feedback = SCHEDULE_SITE_ANSWERED; /* nothing to tell the others */
-	schedule_done(d->schedule, domain, feedback, feedback == SCHEDULE_SITE_DOWN ? &why : NULL);
-	if (waits)
-		schedule_poke(d->schedule, next_s);
-	/* A notification is due at once. */
-	schedule_poke(d->schedule, clock_wall_s());
-}
-
 /* The schedule never came for it: it was settled before, and the delivery waits to hear so. */
 static void forget_held(struct job *job)
 {
-	acknowledge_held(job);
-	release(job);
+	job_acknowledge(job);
+	job_release(job);
 	job_destroy(job);
 }
 
@@ -773,7 +497,7 @@ static void on_timer(void *arg)
 	if (!job->is_started)
 		forget_held(job);
 	else if (job->has_result && job->n_results > 0)
-		settle(job);
+		job_settle(job);
 	else
 		give_back(job, GIVE_BACK_WAIT_S);
 }
