@@ -224,7 +224,6 @@ static struct question *create_question(
 	question->state = QUESTION_WAITING;
 	question->deadline = timer_create_in(resolver->loop, on_deadline, question);
 	TAILQ_INIT(&question->queries);
-	timer_set(question->deadline, resolver->timeout_ms);
 	TAILQ_INSERT_TAIL(&resolver->questions[QUESTION_WAITING], question, next);
 	return question;
 }
@@ -246,6 +245,8 @@ static void ask(struct question *question)
 
 	move(question, QUESTION_ASKED);
 	resolver->n_asked++;
+	/* From here: one that waits for its turn is not yet one that got no answer. */
+	timer_set(question->deadline, resolver->timeout_ms);
 	snprintf(name, sizeof name, "%s.", question->name);
 	result = ub_resolve_event(resolver->unbound, name, (int)question->type, LDNS_RR_CLASS_IN,
 	    question, on_answer, &id);

@@ -368,6 +368,26 @@ static void test_timeout_comes_in_time(void **state)
 	fixture_finish(f);
 }
 
+/* O7: as many as are asked at once get no answer; one that waited behind them still has its time. */
+static void test_time_begins_with_the_asking(void **state)
+{
+	struct fixture *f = fixture_start(TRICK_SILENCE, 300);
+	int64_t before = clock_monotonic_ms();
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < RESOLVER_IN_FLIGHT_MAX; i++) {
+		snprintf(name, sizeof name, "s%d.test", i);
+		ask(f, name);
+	}
+	ask(f, "last.test");
+	wait_for_all(f);
+	/* libunbound may know by then that the server is dead: that is an answer too. */
+	if (strcmp(f->finding.why, "no answer in time") == 0)
+		assert_true(clock_monotonic_ms() - before >= 590);
+	fixture_finish(f);
+}
+
 /* A second time it comes out of the cache, from inside libunbound's own call, and still later. */
 static void test_cached_answer_is_deferred(void **state)
 {
@@ -509,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_owner),
 		cmocka_unit_test(test_trouble_is_an_error),
 		cmocka_unit_test(test_timeout_comes_in_time),
+		cmocka_unit_test(test_time_begins_with_the_asking),
 		cmocka_unit_test(test_cached_answer_is_deferred),
 		cmocka_unit_test(test_equal_questions_are_asked_once),
 		cmocka_unit_test(test_many_slow_questions),
