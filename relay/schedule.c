@@ -14,7 +14,7 @@ enum {
 	LOOK_AGAIN_MS = 60 * 1000, /* at the latest: the wall clock may have been set */
 	SITES_DOWN_MAX = 10000,    /* remembered; the others are simply dialled */
 	RECIPIENTS_PER_JOB = 20,   /* on average, over the window */
-	SLOW_MS = 10 * 1000,       /* what takes longer gives its place to others, */
+	SLOW_MS = 5 * 1000,        /* what takes longer gives its place to others, */
 	SLOW_PLACES = 3, /* as long as there are no more such than this times connections */
 	SITE_SHARE = 8,  /* of the window's free part a site may fill one in so many */
 };

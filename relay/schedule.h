@@ -31,7 +31,7 @@ struct schedule_settings {
 	uint32_t connections;            /* jobs started, not done and not slow, in all */
 	uint32_t connections_per_domain; /* of one domain */
 	uint32_t window;                 /* jobs in memory, started or not; at least connections */
-	int64_t slow_ms;                 /* 0: ten seconds */
+	int64_t slow_ms;                 /* 0: five seconds */
 };
 
 /*
