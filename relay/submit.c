@@ -1,4 +1,4 @@
-#include "relay/submit.h"
+#include "relay/submit_session.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -22,43 +22,17 @@ enum {
 	STRESS_TIMEOUT_S = 10,    /* instead of the command timeout when the house is nearly full */
 	HANDSHAKE_TIMEOUT_S = 30, /* for a client's handshake */
 	LINGER_MS = 2000,
-	CLIENT_MAX = 64,
-	MECHANISM_MAX = 32,
 	HOUSE_FILES = 32, /* descriptors for everything but sessions */
 };
 
 static const char mechanisms[] = "PLAIN LOGIN SCRAM-SHA-256";
 
-/* What a session waits for, other than more input. */
-enum busy { BUSY_NOT, BUSY_TLS, BUSY_AUTH, BUSY_AUTH_DELAY, BUSY_CONTENT, BUSY_ACCEPT };
-
-struct submit {
-	TAILQ_ENTRY(submit) link;
-	struct submit_house *house;
-	struct stream *stream; /* NULL once the client is gone while a commit is under way */
-	struct smtp_server *smtp;
-	char client[CLIENT_MAX];              /* its address */
-	const struct config_account *account; /* NULL until the login */
-	struct accept *accept;
-	struct timer *deadline, *delay;
-	enum busy busy;
-
-	uint64_t auth_question, auth_peer, auth_exchange;
-	char auth_mechanism[MECHANISM_MAX];
-
-	int64_t content_began_ms; /* of the present DATA */
-	uint64_t received_before; /* at the last rate check */
-};
-
 static void begin(struct submit *s, bool implicit_tls);
 static void start_tls(struct submit *s);
-static void serve(struct submit *s);
 static void on_readable(struct stream *stream, void *arg);
 static void on_secured(struct stream *stream, const struct outcome *outcome, void *arg);
 static void on_ended(struct stream *stream, enum stream_end end, void *arg);
 static void on_deadline(void *arg);
-static void on_delay(void *arg);
-static void on_auth(void *arg, const struct ipc_message *answer);
 static void on_content_ready(void *arg);
 static void on_accepted(void *arg, const struct outcome *outcome);
 static void on_gone(void *arg);
@@ -145,7 +119,7 @@ void submit_start(struct submit_house *house, int fd, const char *peer, bool imp
 	s->stream = stream_create(house->loop, fd);
 	s->smtp = smtp_server_create(&settings);
 	s->deadline = timer_create_in(house->loop, on_deadline, s);
-	s->delay = timer_create_in(house->loop, on_delay, s);
+	s->delay = timer_create_in(house->loop, submit_refuse_login, s);
 	snprintf(s->client, sizeof s->client, "%s", peer);
 	TAILQ_INSERT_TAIL(&house->sessions, s, link);
 	house->n_sessions++;
@@ -201,7 +175,7 @@ static void begin(struct submit *s, bool implicit_tls)
 		return;
 	}
 	smtp_server_greet(s->smtp, false, stream_output(s->stream));
-	serve(s);
+	submit_serve(s);
 }
 
 static void on_secured(struct stream *stream, const struct outcome *outcome, void *arg)
@@ -223,7 +197,7 @@ static void on_secured(struct stream *stream, const struct outcome *outcome, voi
 		smtp_server_greet(s->smtp, true, stream_output(s->stream));
 	else
 		smtp_server_secured(s->smtp);
-	serve(s);
+	submit_serve(s);
 }
 
 /* ---- serving it ---- */
@@ -341,7 +315,7 @@ static void on_content_ready(void *arg)
 		log_refusal(s, "DATA", &why);
 		smtp_server_refuse_content(s->smtp, &why);
 	}
-	serve(s);
+	submit_serve(s);
 }
 
 static void finish_content(struct submit *s)
@@ -370,96 +344,7 @@ static void on_accepted(void *arg, const struct outcome *outcome)
 	s->busy = BUSY_NOT;
 	answer(s, "END-OF-MESSAGE", outcome);
 	accept_destroy(&s->accept);
-	serve(s);
-}
-
-/* ---- the login ---- */
-
-static void ask_auth(struct submit *s)
-{
-	const struct smtp_auth *auth = smtp_server_auth(s->smtp);
-	struct ipc_message m = { .type = IPC_AUTH_ASK, .fd = -1 };
-
-	if (auth->is_first) {
-		s->auth_exchange = asker_new_exchange(s->house->auth);
-		s->auth_peer = 0;
-		snprintf(s->auth_mechanism, sizeof s->auth_mechanism, "%s", auth->mechanism);
-	}
-	m.auth_ask.exchange = s->auth_exchange;
-	m.auth_ask.is_first = auth->is_first;
-	m.auth_ask.mechanism = auth->mechanism;
-	m.auth_ask.has_response = auth->has_response;
-	m.auth_ask.response = (struct slice){ (const char *)auth->response, auth->n_response };
-	m.auth_ask.client = s->client;
-	s->busy = BUSY_AUTH;
-	timer_cancel(s->deadline); /* the question has its own */
-	s->auth_question = asker_ask(s->house->auth, s->auth_peer, &m, on_auth, s);
-	s->auth_peer = asker_peer_of(s->house->auth, s->auth_question);
-}
-
-static void forget_exchange(struct submit *s)
-{
-	struct ipc_message m = { .type = IPC_AUTH_FORGET, .fd = -1 };
-
-	if (s->auth_peer == 0)
-		return;
-	m.auth_forget.exchange = s->auth_exchange;
-	asker_tell(s->house->auth, s->auth_peer, &m);
-	s->auth_peer = 0;
-}
-
-static void refuse_login(struct submit *s, const char *name)
-{
-	char shown[SMTP_ADDRESS_MAX];
-
-	log_warning("unknown[%s]: SASL %s authentication failed: authentication failure, "
-		    "sasl_username=%s",
-	    s->client, s->auth_mechanism, log_escape(name, strlen(name), shown, sizeof shown));
-	s->auth_peer = 0;
-	s->busy = BUSY_AUTH_DELAY;
-	timer_set(
-	    s->delay, visitors_note_failure(s->house->visitors, s->client, clock_monotonic_ms()));
-}
-
-static void on_delay(void *arg)
-{
-	struct submit *s = arg;
-
-	s->busy = BUSY_NOT;
-	smtp_server_auth_answer(s->smtp, SMTP_AUTH_REFUSED, NULL, 0, stream_output(s->stream));
-	serve(s);
-}
-
-static void on_auth(void *arg, const struct ipc_message *reply)
-{
-	struct submit *s = arg;
-	enum smtp_auth_verdict verdict =
-	    reply != NULL ? (enum smtp_auth_verdict)reply->auth_say.verdict : SMTP_AUTH_BROKEN;
-	struct slice challenge = { "", 0 };
-
-	s->auth_question = 0;
-	if (verdict == SMTP_AUTH_DONE) {
-		s->account = config_find_account(s->house->config, reply->auth_say.account);
-		if (s->account == NULL)
-			verdict = SMTP_AUTH_REFUSED; /* a verifier of an account that was removed */
-	}
-	if (verdict == SMTP_AUTH_REFUSED) {
-		refuse_login(s, reply->auth_say.account);
-		return;
-	}
-	if (verdict == SMTP_AUTH_CHALLENGE) {
-		challenge = reply->auth_say.challenge;
-	} else {
-		s->auth_peer = 0;
-	}
-	if (verdict == SMTP_AUTH_BROKEN)
-		log_warning("unknown[%s]: SASL %s authentication could not be tried: "
-			    "the auth role does not answer [auth-unavailable]",
-		    s->client, s->auth_mechanism);
-	s->busy = BUSY_NOT;
-	smtp_server_auth_answer(s->smtp, verdict, (const uint8_t *)challenge.bytes, challenge.n,
-	    stream_output(s->stream));
-	serve(s);
+	submit_serve(s);
 }
 
 /* ---- the session's loop ---- */
@@ -478,7 +363,7 @@ static bool serve_want(struct submit *s, enum smtp_want want)
 	switch (want) {
 	case SMTP_WANT_INPUT: set_deadline(s); return false;
 	case SMTP_WANT_STARTTLS: start_tls(s); return false;
-	case SMTP_WANT_AUTH: ask_auth(s); return false;
+	case SMTP_WANT_AUTH: submit_ask_login(s); return false;
 	case SMTP_WANT_MAIL: judge_sender(s); return true;
 	case SMTP_WANT_RCPT: judge_recipient(s); return true;
 	case SMTP_WANT_DATA: begin_content(s); return true;
@@ -515,7 +400,7 @@ static void log_own_refusal(struct submit *s)
 		    s, smtp_server_in_content(s->smtp) || s->accept != NULL ? "DATA" : "CMD", &why);
 }
 
-static void serve(struct submit *s)
+void submit_serve(struct submit *s)
 {
 	enum smtp_want want;
 
@@ -543,7 +428,7 @@ static void on_readable(struct stream *stream, void *arg)
 
 	(void)stream;
 	if (s->busy == BUSY_NOT)
-		serve(s);
+		submit_serve(s);
 }
 
 /* ---- its limits in time ---- */
@@ -629,7 +514,7 @@ static void destroy(struct submit *s)
 
 	if (s->auth_question != 0)
 		asker_cancel(house->auth, s->auth_question);
-	forget_exchange(s);
+	submit_forget_login(s);
 	accept_destroy(&s->accept);
 	stream_destroy(&s->stream);
 	smtp_server_destroy(&s->smtp);
