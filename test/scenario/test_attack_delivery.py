@@ -97,7 +97,7 @@ def test_reload_in_the_middle_of_a_lookup_defers_nothing(lab):
 
 def test_lookup_that_dies_is_asked_again(lab):
     trouble = Troublemaker(lab.place, lab.dns.address)
-    trouble.rules = [("bank.example", "MX", 4)]
+    trouble.rules = [("bank.example", "MX", 1.5)]
     lab.zegel.stubs["example"] = f"{trouble.address}@{trouble.port}"
     lab.receiver("bank.example")
     lab.start()
