@@ -87,7 +87,8 @@ def invoice(lab):
           f"delivered over {event['tls']} to the MX that signed DNS names")
     plan = lab.zegel.command("explain", "customer.example").stdout
     check("dane" in plan.lower(), "its certificate is vouched for by a TLSA record (DANE)")
-    check(b"invoice.pdf" in content, f"the mailbox holds it: {event['files'][0]}")
+    check(b"invoice.pdf" in content, "the mailbox file holds it, PDF and all")
+    tell(f"    {event['files'][0]}")
     check(by_dkimpy(lab.dns, content) == BOTH, "dkimpy: the RSA and the Ed25519 signature pass")
     check(by_opendkim(lab.dns, lab.place, content) == BOTH, "OpenDKIM says so, too")
 
@@ -193,6 +194,8 @@ def main():
         for step in (invoice, forgery, partner, dane, power_cut, no_such_mailbox):
             step(lab)
         print(f"\nAll six happened, in {time.monotonic() - started:.0f} seconds.")
+        if not keep:
+            print("Everything has been stopped and its directory removed; --keep leaves it up.")
         status = 0
     except (Failed, AssertionError) as failure:
         print(f"\nFAILED: {failure}\n\nWhat Zegel said:\n{lab.zegel.told()[-6000:]}")

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from lab.laboratory import Laboratory
@@ -9,6 +11,21 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.when == "call":
         item.failed_in_call = report.failed
+
+
+LONGEST_S = 300  # no test takes that long unless it hangs
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    def ring(number, frame):
+        raise TimeoutError(f"the test did not end within {LONGEST_S} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(LONGEST_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """Who may submit: mechanisms, refusals, and what is said to a stranger."""
 import base64
+import os
+import signal
 import smtplib
+import statistics
+import time
 
 import pytest
 
@@ -130,3 +134,51 @@ def test_A15_the_case_of_a_login_does_not_matter(relay):
     raw.ask("EHLO client.example")
     assert raw.ask("AUTH PLAIN " + token("", "WEB@Shop.Example", "correct horse battery")) \
         .startswith("235 ")
+
+
+def test_A18_unknown_users_take_as_long_as_known_ones(lab):
+    """Interleaved, and each from an address that has not failed before (A9 delays those)."""
+    lab.start()
+    took = {"web@shop.example": [], "nobody@shop.example": []}
+    for _ in range(12):
+        for user in took:
+            raw = Raw(lab.zegel, source=lab.place.address())
+            raw.ask("EHLO client.example")
+            started = time.monotonic()
+            assert raw.ask("AUTH PLAIN " + token("", user, "wrong")).startswith("535 ")
+            took[user].append(time.monotonic() - started)
+            raw.close()
+    known, unknown = (statistics.median(times) for times in took.values())
+    assert 0.6 < known / unknown < 1.6, took
+
+
+def test_A13_logins_that_cannot_be_checked_are_neither_right_nor_wrong(relay):
+    """The auth processes are stopped: 454 in the end, and the rest of the relay goes on."""
+    stopped = relay.roles()["auth"]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        raw = Raw(relay)
+        raw.ask("EHLO client.example")
+        raw.socket.settimeout(100)
+        other = Raw(relay)
+        raw.send("AUTH PLAIN " + token("", "web@shop.example", "correct horse battery") + "\r\n")
+        assert other.ask("EHLO client.example").startswith("250")
+        assert raw.reply().startswith("454 4.7.0")
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_O7_A14_a_slow_login_does_not_hold_sessions(relay):
+    """While many check their passwords at once, a command of another session is answered."""
+    busy = [Raw(relay) for _ in range(20)]
+    other = Raw(relay)
+    for raw in busy:
+        raw.ask("EHLO client.example")
+    for raw in busy:
+        raw.send("AUTH PLAIN " + token("", "web@shop.example", "wrong") + "\r\n")
+    started = time.monotonic()
+    assert other.ask("EHLO client.example").startswith("250")
+    assert time.monotonic() - started < 5
+    assert all(raw.reply().startswith("535 ") for raw in busy)
