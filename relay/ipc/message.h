@@ -105,7 +105,8 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_deliver(F)   F(text, id) F(text, domain) F(bytes, mail) F(u32, n_attempts)
 #define IPC_FIELDS_result_say(F)                                                                   \
 	F(text, id)                                                                                \
-	F(text, domain) F(u32, n_attempts) /* made before this one, as in DELIVER */               \
+	F(text, domain)                                                                            \
+	F(u32, n_attempts) /* made before this one, as in DELIVER */                               \
 	    F(u8, feedback) F(text, host) F(text, evidence) F(result_list, results)
 #define IPC_FIELDS_result_kept(F) F(text, id) F(text, domain)
 
