@@ -142,6 +142,7 @@ struct spool_entry {
 	uint64_t size_bytes;
 	const char *reply;  /* of the last attempt: "450 4.7.1 ..." with who said it; "" if none */
 	const char *reason; /* its stable name; "" if none */
+	bool is_out;        /* waiting, and handed out: being tried, or about to be */
 	const char *host, *evidence;
 	int64_t tried_s; /* when; 0 if never */
 };

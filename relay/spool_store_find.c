@@ -37,6 +37,7 @@ static int read_message(struct store *store, int64_t number, struct message *mes
 static int read_recipients(
     struct store *store, int64_t number, int64_t now_s, struct spool_job *job);
 static void read_entry(sqlite3_stmt *row, struct spool_entry *entry);
+static void note_whether_out(const struct store *store, int64_t message, struct spool_entry *entry);
 static char *reply_text(sqlite3_stmt *row);
 static const char *state_name(int64_t state);
 
@@ -240,11 +241,20 @@ int store_list(struct store *store, struct spool_request *request)
 		assert(list->n_entries < most);
 		list->after_message = sqlite3_column_int64(rows, 0);
 		list->after_place = sqlite3_column_int64(rows, 1);
-		read_entry(rows, &list->entries[list->n_entries++]);
+		read_entry(rows, &list->entries[list->n_entries]);
+		note_whether_out(store, list->after_message, &list->entries[list->n_entries++]);
 	}
 	list->left -= list->n_entries;
 	request->is_answered = rc == -1 || list->left == 0 || list->n_entries < most;
 	return rc;
+}
+
+static void note_whether_out(const struct store *store, int64_t message, struct spool_entry *entry)
+{
+	const char *at = strrchr(entry->recipient, '@');
+
+	entry->is_out = at != NULL && strcmp(entry->state, state_name(STORE_WAITING)) == 0 &&
+			due_is_out(&store->due, message, at + 1);
 }
 
 static void read_entry(sqlite3_stmt *row, struct spool_entry *entry)

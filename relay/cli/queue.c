@@ -65,7 +65,8 @@ static void print_waiting(void *arg, json_t *line)
 		printf("    %s\n", cli_text(line, "reply"));
 	if (strcmp(cli_text(line, "state"), "waiting") == 0)
 		printf("    %" JSON_INTEGER_FORMAT " attempts, next %s\n",
-		    cli_number(line, "attempts"), next);
+		    cli_number(line, "attempts"),
+		    json_is_true(json_object_get(line, "under_way")) ? "now" : next);
 }
 
 /* ---- one message ---- */

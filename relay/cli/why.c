@@ -44,6 +44,7 @@ static void print_why(void *arg, json_t *line)
 {
 	struct answers *answers = arg;
 	const char *state = cli_text(line, "state"), *evidence = cli_text(line, "evidence");
+	const char *reason = cli_text(line, "reason");
 	bool waits = strcmp(state, "waiting") == 0;
 	char when[CLOCK_DATE_MAX];
 
@@ -54,7 +55,9 @@ static void print_why(void *arg, json_t *line)
 	}
 	clock_print_iso(waits ? cli_number(line, "next_try") : cli_number(line, "tried"), when);
 	printf("%s to <%s>: %s", cli_text(line, "id"), cli_text(line, "recipient"), state);
-	if (waits)
+	if (waits && json_is_true(json_object_get(line, "under_way")))
+		printf(", its turn is now");
+	else if (waits)
 		printf(", next try %s", when);
 	else if (cli_number(line, "tried") > 0)
 		printf(" %s", when);
@@ -62,6 +65,9 @@ static void print_why(void *arg, json_t *line)
 		printf(", host %s", cli_text(line, "host"));
 	printf(
 	    ": %s", cli_text(line, "reply")[0] != '\0' ? cli_text(line, "reply") : "not tried yet");
-	printf(
-	    "%s%s%s\n", evidence[0] != '\0' ? " (" : "", evidence, evidence[0] != '\0' ? ")" : "");
+	if (evidence[0] != '\0')
+		printf(" (%s)", evidence);
+	if (reason[0] != '\0' && strstr(evidence, reason) == NULL)
+		printf(" [%s]", reason);
+	printf("\n");
 }

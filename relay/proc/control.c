@@ -239,10 +239,11 @@ static void on_listed(void *arg, const struct spool_entry *e)
 		return;
 	}
 	c->n_listed++;
-	line = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "id", e->id, "state", e->state,
-	    "attempts", (int)e->n_attempts, "arrived", (json_int_t)e->arrived_s, "next_try",
-	    (json_int_t)e->next_try_s, "expires", (json_int_t)e->expires_s, "size",
-	    (json_int_t)e->size_bytes, "tried", (json_int_t)e->tried_s);
+	line = json_pack("{s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:I, s:I}", "id", e->id, "state",
+	    e->state, "under_way", e->is_out, "attempts", (int)e->n_attempts, "arrived",
+	    (json_int_t)e->arrived_s, "next_try", (json_int_t)e->next_try_s, "expires",
+	    (json_int_t)e->expires_s, "size", (json_int_t)e->size_bytes, "tried",
+	    (json_int_t)e->tried_s);
 	put_text(line, "sender", e->sender);
 	put_text(line, "account", e->account);
 	put_text(line, "recipient", e->recipient);

@@ -418,6 +418,49 @@ static void give_back_puts_off_without_counting(void **state)
 	found_finish(&found);
 }
 
+struct outs {
+	size_t n_out, n;
+	bool done;
+};
+
+static void count_outs(void *arg, const struct spool_entry *entry)
+{
+	struct outs *outs = arg;
+
+	outs->done = entry == NULL;
+	if (entry == NULL)
+		return;
+	outs->n++;
+	outs->n_out += entry->is_out;
+}
+
+static struct outs list_outs(struct fixture *f, const char *id)
+{
+	struct outs outs = { 0 };
+
+	spool_list(f->spool, id, NULL, true, 10, count_outs, &outs);
+	fixture_run(f, &outs.done);
+	return outs;
+}
+
+/* Whoever asks why hears which recipients are being tried at this moment. */
+static void list_tells_what_is_out(void **state)
+{
+	struct fixture *f = *state;
+	struct found found;
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(f, "shop@example.org", TO("a@one.test", "b@two.test", "c@one.test"), id);
+	assert_int_equal(list_outs(f, id).n, 3);
+	assert_int_equal(list_outs(f, id).n_out, 0);
+	fixture_find(f, &found, clock_wall_s(), 1, 1, NULL);
+	assert_int_equal(found.n, 1);
+	assert_int_equal(list_outs(f, id).n_out, found.jobs[0].message.n_recipients);
+	spool_give_back(f->spool, id, found.jobs[0].domain, clock_wall_s());
+	assert_int_equal(list_outs(f, id).n_out, 0);
+	found_finish(&found);
+}
+
 static void D10_set_aside_stays_for_the_operator(void **state)
 {
 	struct fixture *f = *state;
@@ -677,6 +720,7 @@ int main(void)
 		CASE(restart_finds_everything),
 		CASE(find_is_fair_and_bounded),
 		CASE(give_back_puts_off_without_counting),
+		CASE(list_tells_what_is_out),
 		CASE(D10_set_aside_stays_for_the_operator),
 		CASE(retry_makes_due_what_it_names),
 		CASE(retry_of_many_goes_by_portions),
