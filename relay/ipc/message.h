@@ -107,7 +107,7 @@ typedef struct outcome ipc_outcome;
 	F(text, id)                                                                                \
 	F(text, domain)                                                                            \
 	F(u32, n_attempts) /* made before this one, as in DELIVER */                               \
-	    F(u8, feedback) F(text, host) F(text, evidence) F(result_list, results)
+	F(u8, feedback) F(text, host) F(text, evidence) F(result_list, results)
 #define IPC_FIELDS_result_kept(F) F(text, id) F(text, domain)
 
 #define IPC_FIELDS_facts_ask(F) F(u64, number) F(text, domain)
