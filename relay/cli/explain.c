@@ -11,6 +11,8 @@
 
 enum { TLSA_TEXT_MAX = 96 };
 
+static int explain(
+    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
 static void print_plan(const struct plan *plan);
 static void print_host(const struct plan *plan, const struct plan_host *host);
 static void print_tlsa(const struct plan *plan, const struct plan_host *host);
@@ -22,30 +24,18 @@ static json_t *refusal_to_json(const struct outcome *outcome);
 
 int cli_explain(struct cli *cli)
 {
-	char domain[DOMAIN_MAX];
-	struct config *config;
-	struct plan plan;
-	struct loop *loop;
-	int status = resolve_read_domain(cli->argv[0], domain);
+	return resolve_and_use(cli, explain);
+}
 
-	if (status != EX_OK)
-		return status;
-	config = cli_load(cli, &status);
-	if (config == NULL)
-		return status;
-	loop = loop_create();
-	status = resolve_plan(loop, config, domain, &plan);
-	if (status == EX_OK) {
-		if (cli->json)
-			print_json(&plan);
-		else
-			print_plan(&plan);
-		status = outcome_is_ok(&plan.refusal) ? EX_OK : CLI_PROBLEMS;
-		plan_finish(&plan);
-	}
-	loop_destroy(&loop);
-	config_destroy(&config);
-	return status;
+static int explain(
+    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan)
+{
+	(void)config, (void)loop;
+	if (cli->json)
+		print_json(plan);
+	else
+		print_plan(plan);
+	return outcome_is_ok(&plan->refusal) ? EX_OK : CLI_PROBLEMS;
 }
 
 static void print_plan(const struct plan *plan)

@@ -5,7 +5,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
-#include "relay/cli/cli.h"
+#include "relay/base/domain.h"
 #include "relay/lookup/facts.h"
 #include "relay/route.h"
 
@@ -15,9 +15,36 @@ struct resolving {
 	struct plan *plan;
 };
 
+static int read_domain(const char *argument, char domain[DOMAIN_MAX]);
+static int make_plan(
+    struct loop *loop, const struct config *config, const char *domain, struct plan *plan);
 static void on_facts(const struct facts *facts, void *arg);
 
-int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX])
+int resolve_and_use(struct cli *cli, resolve_use *use)
+{
+	char domain[DOMAIN_MAX];
+	struct config *config;
+	struct plan plan;
+	struct loop *loop;
+	int status = read_domain(cli->argv[0], domain);
+
+	if (status != EX_OK)
+		return status;
+	config = cli_load(cli, &status);
+	if (config == NULL)
+		return status;
+	loop = loop_create();
+	status = make_plan(loop, config, domain, &plan);
+	if (status == EX_OK) {
+		status = use(cli, config, loop, &plan);
+		plan_finish(&plan);
+	}
+	loop_destroy(&loop);
+	config_destroy(&config);
+	return status;
+}
+
+static int read_domain(const char *argument, char domain[DOMAIN_MAX])
 {
 	const char *at = strrchr(argument, '@');
 	const char *name = at != NULL ? at + 1 : argument;
@@ -27,7 +54,7 @@ int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX])
 	return cli_fail(EX_USAGE, "'%s' is no domain name", name);
 }
 
-int resolve_plan(
+static int make_plan(
     struct loop *loop, const struct config *config, const char *domain, struct plan *plan)
 {
 	struct resolving resolving = { loop, config, plan };

@@ -4,19 +4,19 @@
 #pragma once
 
 #include "config/config.h"
-#include "relay/base/domain.h"
+#include "relay/cli/cli.h"
 #include "relay/net/loop.h"
 #include "relay/plan.h"
 
-/*
- * A domain, or the domain of a mail address, in canonical form. EX_OK, or an exit status with the
- * problem told.
- */
-int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX]);
+/* What a command does with the plan; its exit status. */
+typedef int resolve_use(
+    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
 
-/* EX_OK and a plan to plan_finish(), or an exit status with the problem told. Runs the loop. */
-int resolve_plan(
-    struct loop *loop, const struct config *config, const char *domain, struct plan *plan);
+/*
+ * Resolves the domain of the command's first argument (a domain, or a mail address in it), and uses
+ * the plan. The exit status of use, or another with the problem told.
+ */
+int resolve_and_use(struct cli *cli, resolve_use *use);
 
 /* "2001:db8::1" into text, which has room for RESOLVE_ADDRESS_MAX. */
 enum { RESOLVE_ADDRESS_MAX = 46 };

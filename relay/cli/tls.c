@@ -67,6 +67,8 @@ struct probe {
 STEPS(STEP)
 #undef STEP
 
+static int probe(
+    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
 static void probe_plan(
     struct cli *cli, const struct config *config, struct loop *loop, struct probe *p);
 static enum flow go(struct probe *p, const struct step *next);
@@ -90,31 +92,18 @@ static const struct stream_calls calls = { .readable = on_readable, .ended = on_
 
 int cli_tls_probe(struct cli *cli)
 {
-	struct probe p = { 0 };
-	char domain[DOMAIN_MAX];
-	struct config *config;
-	struct plan plan;
-	struct loop *loop;
-	int status = resolve_read_domain(cli->argv[0], domain);
+	return resolve_and_use(cli, probe);
+}
 
-	if (status != EX_OK)
-		return status;
-	config = cli_load(cli, &status);
-	if (config == NULL)
-		return status;
-	loop = loop_create();
-	status = resolve_plan(loop, config, domain, &plan);
-	if (status == EX_OK) {
-		p.plan = &plan;
-		probe_plan(cli, config, loop, &p);
-		if (plan.n_hosts == 0)
-			cli_fail(CLI_PROBLEMS, "%s [%s]", plan.refusal.text, plan.refusal.name);
-		status = plan.n_hosts == 0 || p.n_refused > 0 ? CLI_PROBLEMS : EX_OK;
-		plan_finish(&plan);
-	}
-	loop_destroy(&loop);
-	config_destroy(&config);
-	return status;
+static int probe(
+    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan)
+{
+	struct probe p = { .plan = plan };
+
+	probe_plan(cli, config, loop, &p);
+	if (plan->n_hosts == 0)
+		cli_fail(CLI_PROBLEMS, "%s [%s]", plan->refusal.text, plan->refusal.name);
+	return plan->n_hosts == 0 || p.n_refused > 0 ? CLI_PROBLEMS : EX_OK;
 }
 
 static void probe_plan(
