@@ -64,7 +64,7 @@ const struct key keys[] = {
 	{ "limits", "errors", KEY_NUMBER, AT(limits.errors), "20", 1, 10000 },
 	{ "limits", "auth-failures", KEY_NUMBER, AT(limits.auth_failures), "3", 1, 100 },
 	{ "limits", "command-timeout", KEY_SECONDS, AT(limits.command_timeout), "5m", 1, 3600 },
-	{ "limits", "data-timeout", KEY_SECONDS, AT(limits.data_timeout), "10m", 1, 86400 },
+	{ "limits", "data-timeout", KEY_SECONDS, AT(limits.data_timeout), "1h", 1, 86400 },
 	{ "limits", "data-rate", KEY_SIZE, AT(limits.data_rate), "500", 0, 1 << 30 },
 	{ "limits", "queue-messages", KEY_NUMBER, AT(limits.queue_messages), "1000000", 1, MAX32 },
 	{ "limits", "free-space", KEY_SIZE64, AT(limits.free_space), "200M", 0, 1ULL << 50 },

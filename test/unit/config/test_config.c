@@ -153,7 +153,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(c->limits.errors, 20);
 	assert_int_equal(c->limits.auth_failures, 3);
 	assert_int_equal(c->limits.command_timeout, 300);
-	assert_int_equal(c->limits.data_timeout, 600);
+	assert_int_equal(c->limits.data_timeout, 3600);
 	assert_int_equal(c->limits.data_rate, 500);
 	assert_int_equal(c->limits.queue_messages, 1000000);
 	assert_int_equal(c->limits.free_space, 200 << 20);
