@@ -62,7 +62,7 @@ struct config_limits {
 	uint32_t errors;              /* bad commands before 421; 20 */
 	uint32_t auth_failures;       /* per session before 421; 3 */
 	uint32_t command_timeout;     /* seconds; 300 */
-	uint32_t data_timeout;   /* seconds; an hour, for the whole of DATA besides the least rate */
+	uint32_t data_timeout;   /* seconds; 3600, for the whole of DATA besides the least rate */
 	uint32_t data_rate;      /* bytes a second at least, measured over a minute; 500 */
 	uint32_t queue_messages; /* messages kept; 1,000,000 */
 	uint64_t free_space;     /* bytes to leave on the disk; 200 MB */
