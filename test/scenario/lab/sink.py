@@ -58,23 +58,27 @@ class Receiver:
         if refusal:
             return refusal
         tls = server.transport.get_extra_info("ssl_object")
-        files = []
-        for recipient in envelope.rcpt_tos:
-            files.append(self._keep(recipient.lower(), envelope.content))
+        boxes = [self._box(recipient.lower()) for recipient in envelope.rcpt_tos]
+        # First what there is to tell: whoever waits for the file reads on at once.
         self.tell(event="message", sender=envelope.mail_from, recipients=envelope.rcpt_tos,
-                  options=envelope.mail_options, files=files, helo=session.host_name,
-                  peer=session.peer[0], tls=tls.version() if tls else None,
+                  options=envelope.mail_options, files=[str(box) for box in boxes],
+                  helo=session.host_name, peer=session.peer[0],
+                  tls=tls.version() if tls else None,
                   sni=getattr(tls, "shown_sni", None), size=len(envelope.content))
+        for box in boxes:
+            self._keep(box, envelope.content)
         return "250 2.0.0 Message kept"
 
-    def _keep(self, recipient, content):
+    def _box(self, recipient):
+        """Where the next message of this recipient will lie."""
         box = self.directory / "box" / recipient.replace("/", "_")
         box.mkdir(parents=True, exist_ok=True)
-        name = f"{next(self.numbers):06d}-{self.settings['name']}.eml"
-        part = box / f".{name}"
+        return box / f"{next(self.numbers):06d}-{self.settings['name']}.eml"
+
+    def _keep(self, path, content):
+        part = path.with_name("." + path.name)
         part.write_bytes(content)
-        os.replace(part, box / name)
-        return str(box / name)
+        os.replace(part, path)
 
 
 def _remember_sni(connection, name, context):
