@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@
 
 struct listing {
 	bool json;
+	const char *domain; /* of the recipients to list; NULL: all */
 	size_t n;
 	char id[QUEUE_ID_MAX]; /* of the message being listed */
 };
@@ -34,8 +36,10 @@ int cli_queue_list(struct cli *cli)
 	json_t *request = json_pack("{s:s}", "command", "list"), *end;
 	int status;
 
-	if (cli->argc > 0)
+	if (cli->argc > 0 && strchr(cli->argv[0], '@') != NULL)
 		json_object_set_new(request, "address", json_string(cli->argv[0]));
+	else if (cli->argc > 0)
+		listing.domain = cli->argv[0];
 	status = cli_ask(cli, request, print_waiting, &listing, &end);
 	if (status == EX_OK && !cli->json && listing.n == 0)
 		printf("nothing waits\n");
@@ -47,11 +51,21 @@ int cli_queue_list(struct cli *cli)
 	return status;
 }
 
+/* Recipients are stored with their domain in canonical form. */
+static bool is_of(const json_t *line, const char *domain)
+{
+	const char *at = strrchr(cli_text(line, "recipient"), '@');
+
+	return at != NULL && strcasecmp(at + 1, domain) == 0;
+}
+
 static void print_waiting(void *arg, json_t *line)
 {
 	struct listing *listing = arg;
 	char next[CLOCK_DATE_MAX];
 
+	if (listing->domain != NULL && !is_of(line, listing->domain))
+		return;
 	listing->n++;
 	if (listing->json) {
 		cli_print_json(json_incref(line));
