@@ -151,8 +151,6 @@ print join(' ', $_->algorithm, $_->selector, $_->result), "\n" for $v->signature
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_K3_mail_dkim_believes_rsa(keys, name):
-    if subprocess.run(["perl", "-MMail::DKIM::Verifier", "-e1"], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("libmail-dkim-perl is not installed")
     answer = subprocess.run(["perl", "-e", MAIL_DKIM, keys[0] / "records"], check=True, timeout=60,
                             input=seal(keys, MESSAGES[name]), stdout=subprocess.PIPE)
     assert f"rsa-sha256 {SELECTORS['rsa']} pass" in answer.stdout.decode(errors="replace")
