@@ -59,6 +59,31 @@ const struct config_partner *config_find_partner(const struct config *config, co
 	return NULL;
 }
 
+const struct config_route *config_find_route(const struct config *config, const char *domain)
+{
+	const char *name = domain;
+
+	for (;;) {
+		for (size_t i = 0; i < config->n_routes; i++) {
+			if (strcmp(config->routes[i].domain, name) == 0)
+				return &config->routes[i];
+		}
+		if (strcmp(name, "*") == 0)
+			return NULL;
+		name = strchr(name[0] == '.' ? name + 1 : name, '.');
+		if (name == NULL)
+			name = "*";
+	}
+}
+
+const struct config_exception *config_exception_at(
+    const struct config_partner *partner, int64_t now_s)
+{
+	if (partner->exception == NULL || now_s >= partner->exception->until_s)
+		return NULL;
+	return partner->exception;
+}
+
 void config_destroy(struct config **config)
 {
 	struct config *c = *config;

@@ -31,12 +31,27 @@ struct config_domain {
 
 enum config_stream { STREAM_ORDINARY, STREAM_BULK };
 
+/* What a partner gets for a while, instead of what its rule says. Gone by itself at until_s. */
+struct config_exception {
+	int64_t until_s; /* wall clock; "2026-12-01" is its first second, UTC */
+	enum tls_level level;
+	char *reason; /* never empty */
+};
+
 struct config_account {
 	char *name;     /* the login, lower case */
 	char **senders; /* "local@domain" or "@domain", domains canonical; local part as written */
 	size_t n_senders;
 	enum config_stream stream;
-	uint32_t rate_per_hour; /* 0: none written */
+	uint32_t rate_per_hour;   /* 0: none written */
+	enum tls_level tls_floor; /* none (not written), encrypt, verify or dane-only */
+};
+
+enum { CONFIG_PARTNER_CAS_MAX = 16 };
+
+struct config_certificate {
+	uint8_t *der;
+	size_t n;
 };
 
 struct config_partner {
@@ -45,9 +60,26 @@ struct config_partner {
 	char *
 	    *mx; /* host names or "*.name" patterns that the MX must match; also names to verify */
 	size_t n_mx;
-	char *ca_file;       /* NULL: the delivery's own */
+	char *ca_file;                  /* NULL: the delivery's own */
+	struct config_certificate *cas; /* what is in ca_file; at most CONFIG_PARTNER_CAS_MAX */
+	size_t n_cas;
 	char **fingerprints; /* SHA-256 of certificates, 64 hex digits lower case */
 	size_t n_fingerprints;
+	char **public_keys; /* SHA-256 of their public keys (SubjectPublicKeyInfo), likewise */
+	size_t n_public_keys;
+	bool observe; /* mode = observe: the rule is judged and told, and not enforced */
+	struct config_exception *exception; /* NULL: none is written; it may be over */
+};
+
+/* A next hop the operator wrote: instead of the MX of a domain, or of all. */
+struct config_route {
+	char *domain; /* canonical; ".x": its subdomains; "*": all without a route of their own */
+	char *host;   /* canonical name, or a numeric address */
+	bool is_address;
+	uint16_t port;        /* 25; with a login 587 */
+	enum tls_level level; /* encrypt (the default), may, verify, dane, dane-only; never below
+			       * encrypt with a login */
+	char *login;          /* whose password is in config->route_passwords; NULL: none */
 };
 
 /* What a session may use before it is refused. Each has a key of the same name under limits. */
@@ -78,6 +110,34 @@ struct config_delivery {
 	uint32_t connections;     /* deliveries at once, per delivery process; 100 */
 	uint32_t connections_per_domain; /* 20 */
 	uint32_t recipients;             /* per transaction; 100 */
+	enum tls_level dane_insecure_mx; /* of hosts with TLSA that insecure MX records name: may
+					  * (the default), encrypt, dane; as Postfix's
+					  * smtp_tls_dane_insecure_mx_policy */
+	bool mta_sts;                    /* on */
+	uint16_t mta_sts_port;           /* 443 */
+	uint32_t idle_connections;       /* kept for the next message, per delivery process; 50 */
+	uint32_t idle_timeout;           /* seconds a connection is kept idle; 5 */
+	uint32_t connection_age;         /* seconds; then it gets no further message; 300 */
+	uint32_t connection_messages;    /* 100 */
+};
+
+/* RFC 8460: to which recipient domains reports go, if they ask for them. */
+enum config_tlsrpt_scope { TLSRPT_OFF, TLSRPT_LISTED, TLSRPT_ALL };
+
+struct config_tlsrpt {
+	enum config_tlsrpt_scope scope; /* send = off (the default), listed, all */
+	char **domains;                 /* for listed; canonical */
+	size_t n_domains;
+	char *from;         /* "tls-reports@example.org": of a domain of ours, whose key signs */
+	char *organization; /* "organization-name"; the hostname */
+	char *contact;      /* "contact-info"; from */
+};
+
+struct config_dns_check {
+	char *signed_name;   /* "internet.nl"; "" for each: do not ask */
+	char *broken_name;   /* "dnssec-failed.org" */
+	char *unsigned_name; /* "google.com" */
+	uint32_t every;      /* seconds; 3600 */
 };
 
 struct config_retry {
@@ -107,6 +167,8 @@ struct config {
 	struct config_stub *dns_stubs;
 	size_t n_dns_stubs;
 	char *dns_trust_anchor; /* file; /usr/share/dns/root.key */
+	struct config_dns_check dns_check;
+	bool dns_defer_impaired; /* when-impaired = defer; otherwise (opportunistic) off */
 
 	struct config_domain *domains; /* sorted by name */
 	size_t n_domains;
@@ -114,10 +176,15 @@ struct config {
 	size_t n_accounts;
 	struct config_partner *partners;
 	size_t n_partners;
+	struct config_route *routes;
+	size_t n_routes;
+	char *route_passwords; /* file; beside the configuration: route-passwords. Lines "LOGIN
+				* PASSWORD"; only the auth role and zegel check read it */
 
 	struct config_limits limits;
 	struct config_delivery delivery;
 	struct config_retry retry;
+	struct config_tlsrpt tlsrpt;
 };
 
 /* One thing to tell the operator: "FILE:LINE: what, and what was meant". */
@@ -149,3 +216,10 @@ const struct config_account *config_find_account(const struct config *config, co
 
 /* The rule for a recipient domain: the exact name first, then the longest ".parent". */
 const struct config_partner *config_find_partner(const struct config *config, const char *domain);
+
+/* The same for next hops; "*" last. */
+const struct config_route *config_find_route(const struct config *config, const char *domain);
+
+/* The exception of a partner's rule that is in force at that time, or NULL. */
+const struct config_exception *config_exception_at(
+    const struct config_partner *partner, int64_t now_s);

@@ -313,14 +313,16 @@ static void read_partner_level(
     struct reading *r, struct config_partner *p, cfg_t *section, size_t line)
 {
 #define X(symbol, word) word,
-	static const char *const words[] = { TLS_LEVELS(X) };
+	static const char *const words[] = { TLS_LEVELS(
+	    X) }; /* the last, mta-sts, is no operator's */
 #undef X
+	const size_t n_words = sizeof words / sizeof words[0] - 1;
 	const struct written *w = reading_value(section, "tls", 0);
 	bool by_ca;
 
-	if (w == NULL || !tls_level_parse(w->text, &p->level)) {
+	if (w == NULL || !tls_level_parse(w->text, &p->level) || p->level == TLS_MTA_STS) {
 		if (w != NULL)
-			reading_error_word(r, w, "tls", words, sizeof words / sizeof words[0]);
+			reading_error_word(r, w, "tls", words, n_words);
 		else
 			reading_error(r, line, "partner '%s' has no tls = LEVEL", p->name);
 		return;

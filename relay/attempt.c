@@ -185,7 +185,10 @@ static void on_facts(void *arg, const struct ipc_message *answer)
 	    facts_decode(answer->facts_say.facts.bytes, answer->facts_say.facts.n, &facts)) {
 		if (getrandom(&shuffle, sizeof shuffle, GRND_NONBLOCK) < 0)
 			shuffle = (uint64_t)clock_monotonic_ms();
-		route_find(a->house->config, &facts, shuffle, &a->plan);
+		route_find(a->house->config, &facts,
+		    &(struct route_question){
+			.domain = a->job.domain, .now_s = clock_wall_s(), .shuffle = shuffle },
+		    &a->plan);
 		facts_finish(&facts);
 		a->has_plan = true;
 	}

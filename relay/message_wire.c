@@ -32,6 +32,9 @@ void message_encode_job(const struct message *m, const uint32_t *places, struct 
 	wire_put_i64(out, m->expires_s);
 	wire_put_u8(out, m->is_8bit);
 	wire_put_u8(out, m->is_bulk);
+	wire_put_u8(out, m->requires_tls);
+	wire_put_u8(out, m->tls_optional);
+	wire_put_u8(out, m->is_report);
 	wire_put_u32(out, (uint32_t)m->n_recipients);
 	for (size_t i = 0; i < m->n_recipients; i++) {
 		wire_put_u32(out, places != NULL ? places[i] : (uint32_t)i);
@@ -80,6 +83,9 @@ bool message_decode_job(struct slice bytes, struct message *m, uint32_t **places
 	m->expires_s = wire_get_i64(&r);
 	m->is_8bit = wire_get_u8(&r) != 0;
 	m->is_bulk = wire_get_u8(&r) != 0;
+	m->requires_tls = wire_get_u8(&r) != 0;
+	m->tls_optional = wire_get_u8(&r) != 0;
+	m->is_report = wire_get_u8(&r) != 0;
 	m->n_recipients = wire_get_count(&r, 9);
 	if (m->n_recipients > MESSAGE_RECIPIENTS_MAX) {
 		m->n_recipients = 0;

@@ -12,14 +12,26 @@
 #include "relay/base/domain.h"
 #include "relay/base/outcome.h"
 #include "relay/lookup/answer.h"
+#include "relay/lookup/sts.h"
 #include "tls/requirement.h"
 
-enum { PLAN_ADDRESSES_MAX = 16, PLAN_HOSTS_MAX = 20 };
+enum { PLAN_ADDRESSES_MAX = 16, PLAN_HOSTS_MAX = 20, PLAN_WATCHES_MAX = 2 };
 
 union plan_address {
 	struct sockaddr any;
 	struct sockaddr_in ipv4;
 	struct sockaddr_in6 ipv6;
+};
+
+/*
+ * A requirement that is not enforced, but held against what the host shows, and told: what "observe"
+ * would have refused, what MTA-STS in testing, or behind DANE, says of it (RFC 8460 4.2).
+ */
+struct plan_watch {
+	enum tls_demand demand; /* partner or mta-sts */
+	struct tls_requirement tls;
+	struct outcome
+	    unusable; /* OUTCOME_OK, or why the rule forbids the host whatever it shows */
 };
 
 struct plan_host {
@@ -34,10 +46,25 @@ struct plan_host {
 	char tlsa_base[DOMAIN_MAX];     /* the name the records were found under; "" if not asked */
 	struct tls_requirement tls;
 	struct outcome unusable; /* OUTCOME_OK if the host may be used; otherwise why it may not */
+	struct plan_watch watches[PLAN_WATCHES_MAX];
+	size_t n_watches;
+	bool
+	    has_tlsa_policy; /* DANE applies: its TLSA records, usable or not, are a policy to count
+			       * against (RFC 8460), and so is the failure to learn them */
+	char *tlsa_texts;    /* all that were published, a line each "3 1 1 ABC..."; "" if none */
 };
 
 struct plan {
-	char domain[DOMAIN_MAX];
+	char domain[DOMAIN_MAX];   /* of the recipients */
+	char next_hop[DOMAIN_MAX]; /* what was asked about: domain, or the operator's route */
+	bool is_route;             /* the operator's: no MX, no MTA-STS, no domain of strangers */
+	char login[256];           /* at the next hop; "" for none */
+	bool needs_requiretls; /* the server must offer REQUIRETLS, and is told it (RFC 8689 4.2) */
+	bool is_impaired;      /* the resolver does not validate: see facts.h */
+	struct sts_finding sts;   /* its policy, applied or not; has_policy false: none */
+	char partner[DOMAIN_MAX]; /* the rule that applies, as it is written; "" for none */
+	char exception
+	    [256]; /* in force: "until 2026-12-01T00:00:00Z, tls=encrypt (ticket 123)"; "" */
 	enum security mx_security;
 	bool mx_implicit; /* no MX: the domain itself is the host, RFC 5321 5.1 */
 	struct plan_host *hosts;

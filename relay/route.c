@@ -31,8 +31,8 @@ static enum security address_security(const struct facts_host *host);
 static void leave_out_ourselves(const struct config *config, struct plan *plan);
 static void refuse_if_none_is_left(struct plan *plan);
 
-void route_find(
-    const struct config *config, const struct facts *facts, uint64_t shuffle, struct plan *plan)
+void route_find(const struct config *config, const struct facts *facts,
+    const struct route_question *question, struct plan *plan)
 {
 	*plan = (struct plan){ 0 };
 	strcpy(plan->domain, facts->domain);
@@ -45,7 +45,7 @@ void route_find(
 	plan->hosts = mem_create(plan->n_hosts * sizeof *plan->hosts);
 	for (size_t i = 0; i < plan->n_hosts; i++)
 		plan_host(config, facts, &facts->hosts[i], &plan->hosts[i]);
-	order_hosts(plan, shuffle);
+	order_hosts(plan, question->shuffle);
 	leave_out_ourselves(config, plan);
 	refuse_if_none_is_left(plan);
 }

@@ -22,9 +22,22 @@
 #include "relay/lookup/facts.h"
 #include "relay/plan.h"
 
-/*
- * shuffle orders hosts of equal preference (RFC 5321 5.1 wants them spread): any number, best a
- * random one. Fills *plan, which is the caller's to plan_finish().
- */
-void route_find(
-    const struct config *config, const struct facts *facts, uint64_t shuffle, struct plan *plan);
+/* What a message, and the account it came from, ask of the way. */
+struct route_wish {
+	enum tls_level floor; /* the account's tls-floor; TLS_NONE: none */
+	bool requires_tls;    /* RFC 8689 2: REQUIRETLS */
+	bool tls_optional;    /* RFC 8689 5: TLS-Required: No */
+};
+
+struct route_question {
+	const char *domain;               /* of the recipients, canonical */
+	const struct config_route *route; /* config_find_route(); NULL: its MX */
+	struct route_wish wish;
+	int64_t now_s; /* wall clock, for exceptions and the life of policies */
+	uint64_t
+	    shuffle; /* orders hosts of equal preference (RFC 5321 5.1): any number, best random */
+};
+
+/* facts: of question->domain, or of the host of its route. Fills *plan, to be plan_finish()ed. */
+void route_find(const struct config *config, const struct facts *facts,
+    const struct route_question *question, struct plan *plan);

@@ -48,7 +48,8 @@ void route_require_tls(const struct config *config, const struct config_partner 
 	case TLS_NONE: return;
 	case TLS_MAY:
 	case TLS_ENCRYPT: break;
-	case TLS_VERIFY: add_name(tls, host->name); break;
+	case TLS_VERIFY:
+	case TLS_MTA_STS: add_name(tls, host->name); break;
 	case TLS_SECURE: name_partner(partner, facts->domain, tls); break;
 	case TLS_FINGERPRINT:
 		for (size_t i = 0; partner != NULL && i < partner->n_fingerprints; i++) {
@@ -88,7 +89,8 @@ static bool dane_applies(const struct config *config, const struct plan_host *ho
 	case TLS_MAY:
 	case TLS_VERIFY:
 	case TLS_SECURE:
-	case TLS_FINGERPRINT: return false;
+	case TLS_FINGERPRINT:
+	case TLS_MTA_STS: return false;
 	}
 	return false;
 }

@@ -46,7 +46,7 @@ struct secure *secure_start(struct loop *loop, struct stream *stream, struct tls
 		return s;
 	}
 	stream_set_calls(stream, &calls, s);
-	stream_start_tls_client(stream, context, requirement);
+	stream_start_tls_client(stream, context, requirement, peer);
 	timer_set(s->deadline, timeout_ms);
 	return s;
 }

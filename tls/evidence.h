@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,10 @@ struct tls_evidence {
 	char issuer[128];
 	char sni[DOMAIN_MAX];   /* the server name that was sent or received; "" if none */
 	char why_untrusted[96]; /* where trust is Untrusted: what stood against it */
+	char tlsa_text[80]; /* the record that matched, its data cut: "3 1 1 ab12..."; "" if none */
+	int64_t not_after_s; /* wall clock: when the peer's certificate ends; 0 if none was shown */
+	bool
+	    is_resumed; /* the handshake was short: the certificate is that of the session before */
 };
 
 /*

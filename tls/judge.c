@@ -46,7 +46,8 @@ static enum method method_of(const struct tls_requirement *r)
 	case TLS_MAY:
 	case TLS_ENCRYPT: return METHOD_ANYBODY;
 	case TLS_VERIFY:
-	case TLS_SECURE: return METHOD_PKIX;
+	case TLS_SECURE:
+	case TLS_MTA_STS: return METHOD_PKIX;
 	case TLS_FINGERPRINT: return METHOD_FINGERPRINT;
 	case TLS_DANE: return r->n_tlsa > 0 ? METHOD_DANE : METHOD_ANYBODY;
 	case TLS_DANE_ONLY: return r->n_tlsa > 0 ? METHOD_DANE : METHOD_IMPOSSIBLE;

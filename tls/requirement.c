@@ -15,7 +15,8 @@ bool tls_requirement_allows_plaintext(const struct tls_requirement *r)
 	case TLS_VERIFY:
 	case TLS_SECURE:
 	case TLS_FINGERPRINT:
-	case TLS_DANE_ONLY: return false;
+	case TLS_DANE_ONLY:
+	case TLS_MTA_STS: return false;
 	}
 	return false;
 }

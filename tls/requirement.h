@@ -22,13 +22,16 @@ struct tls_requirement {
 	enum tls_demand demand; /* who asked for the level */
 
 	/*
-	 * Usable TLSA records, already filtered. With level dane or dane-only and none here: if
+	 * Usable TLSA records, already filtered; or, with tlsa_pinned, the operator's pins in their
+	 * shape (ca: 2 0 0, fingerprint: 3 0 1, public-key: 3 1 1), with level verify, secure or
+	 * fingerprint: then they decide, and nothing else does. With level dane or dane-only and none here: if
 	 * tlsa_unusable is set records were published but none is usable, and TLS is mandatory and
 	 * unauthenticated (RFC 7672 2.2); otherwise dane means may, and dane-only cannot be met.
 	 */
 	struct tlsa_record *tlsa;
 	size_t n_tlsa;
 	bool tlsa_unusable;
+	bool tlsa_pinned;
 
 	char **names; /* reference identities, canonical; "*.x" as the operator wrote it */
 	size_t n_names;
@@ -40,6 +43,9 @@ struct tls_requirement {
 
 /* True if plaintext is acceptable. */
 bool tls_requirement_allows_plaintext(const struct tls_requirement *r);
+
+/* Does each accept exactly what the other does, in the same words? */
+bool tls_requirement_is_equal(const struct tls_requirement *a, const struct tls_requirement *b);
 
 void tls_requirement_copy(struct tls_requirement *to, const struct tls_requirement *from);
 void tls_requirement_finish(struct tls_requirement *r);

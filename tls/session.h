@@ -49,6 +49,14 @@ enum tls_step tls_session_write(struct tls_session *s, const void *bytes, size_t
 /* Sends close_notify; does not wait for the peer's. DONE, WANT_WRITE or FAILED. */
 enum tls_step tls_session_shutdown(struct tls_session *s);
 
+/*
+ * Holds what the server has shown against another requirement, as if the handshake had been for it:
+ * the same verifier, the same verdicts. evidence (may be NULL) is that of the session with the new
+ * verdict in it. For a session whose handshake is done; asks nothing of the peer.
+ */
+void tls_session_judge(const struct tls_session *s, const struct tls_requirement *requirement,
+    struct tls_evidence *evidence, struct outcome *verdict);
+
 /* Complete once the handshake is done; after a failed verdict it tells what was presented. */
 const struct tls_evidence *tls_session_evidence(const struct tls_session *s);
 

@@ -16,7 +16,8 @@
 	X(TLS_SECURE, "secure")   /* a trusted CA and the names the operator wrote */              \
 	X(TLS_FINGERPRINT, "fingerprint") /* one of the certificates the operator wrote */         \
 	X(TLS_DANE, "dane")               /* usable TLSA records decide; without any, as "may" */  \
-	X(TLS_DANE_ONLY, "dane-only")     /* usable TLSA records or not at all */
+	X(TLS_DANE_ONLY, "dane-only")     /* usable TLSA records or not at all */                  \
+	X(TLS_MTA_STS, "mta-sts")         /* RFC 8461: as verify; never written by an operator */
 
 enum tls_level {
 #define X(symbol, word) symbol,
@@ -28,8 +29,12 @@ enum tls_level {
 #define TLS_DEMANDS(X)                                                                             \
 	X(DEMAND_DEFAULT, "default")                                                               \
 	X(DEMAND_PARTNER, "partner")                                                               \
+	X(DEMAND_EXCEPTION, "exception") /* of a partner rule, until its end */                    \
+	X(DEMAND_ROUTE, "route")         /* the operator's own next hop */                         \
 	X(DEMAND_ACCOUNT, "account")                                                               \
 	X(DEMAND_REQUIRETLS, "requiretls")                                                         \
+	X(DEMAND_TLS_OPTIONAL,                                                                     \
+	    "tls-required-no") /* RFC 8689 5: the sender waives DANE, MTA-STS */                   \
 	X(DEMAND_DANE, "dane")                                                                     \
 	X(DEMAND_MTA_STS, "mta-sts")
 

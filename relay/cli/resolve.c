@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/domain.h"
 #include "relay/lookup/facts.h"
 #include "relay/route.h"
@@ -64,7 +65,10 @@ static int make_plan(
 	resolver = resolver_create(loop, config, error, sizeof error);
 	if (resolver == NULL)
 		return cli_fail(EX_CONFIG, "%s", error);
-	facts_gather(resolver, domain, config->delivery.port, on_facts, &resolving);
+	facts_gather(
+	    &(struct facts_order){
+		.resolver = resolver, .domain = domain, .port = config->delivery.port },
+	    on_facts, &resolving);
 	loop_run(loop);
 	resolver_destroy(&resolver);
 	return EX_OK;
@@ -78,7 +82,10 @@ static void on_facts(const struct facts *facts, void *arg)
 	/* Without randomness the order of equal hosts is less fair, and nothing worse. */
 	if (getrandom(&shuffle, sizeof shuffle, GRND_NONBLOCK) != sizeof shuffle)
 		shuffle = 0;
-	route_find(resolving->config, facts, shuffle, resolving->plan);
+	route_find(resolving->config, facts,
+	    &(struct route_question){
+		.domain = facts->domain, .now_s = clock_wall_s(), .shuffle = shuffle },
+	    resolving->plan);
 	loop_stop(resolving->loop);
 }
 

@@ -232,7 +232,8 @@ void asker_add(struct asker *a, struct channel *channel)
 static bool is_answer(enum ipc_type type)
 {
 	return type == IPC_AUTH_SAY || type == IPC_SIGN_SAY || type == IPC_SEGMENT_SAY ||
-	       type == IPC_COMMIT_SAY || type == IPC_FACTS_SAY;
+	       type == IPC_COMMIT_SAY || type == IPC_FACTS_SAY || type == IPC_CLIENT_SAY ||
+	       type == IPC_TEXTS_SAY || type == IPC_POST_SAY;
 }
 
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m)

@@ -157,6 +157,9 @@ IPC_STRUCTS(S)
 #define FREE_signing_list(s, name) free((s)->name.items);
 #define FREE_result_list(s, name)  free((s)->name.items);
 #define FREE_held_list(s, name)    free((s)->name.items);
+#define FREE_count_list(s, name)   free((s)->name.items);
+#define FREE_policy_list(s, name)  free((s)->name.items);
+#define FREE_string_list(s, name)  free((s)->name.items);
 #define FREE(type, name)           FREE_##type(s, name)
 
 #define M(SYMBOL, kind, most, has_fd)                                                              \

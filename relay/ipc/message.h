@@ -30,12 +30,23 @@ typedef struct outcome ipc_outcome;
 	S(key)                                                                                     \
 	S(signing)                                                                                 \
 	S(result)                                                                                  \
-	S(held)
+	S(held)                                                                                    \
+	S(count)                                                                                   \
+	S(policy)                                                                                  \
+	S(string)
 
 #define IPC_FIELDS_key(F)     F(text, domain) F(text, selector) F(u8, algorithm)
 #define IPC_FIELDS_signing(F) F(text, selector) F(bytes, bytes) /* a digest, or its signature */
 #define IPC_FIELDS_result(F)  F(u32, recipient) F(u8, state) F(outcome, outcome)
 #define IPC_FIELDS_held(F)    F(text, id) F(text, domain)
+#define IPC_FIELDS_count(F)   /* struct tls_count, relay/tls_count.h */                            \
+	F(u8, type)                                                                                \
+	F(text, domain)                                                                            \
+	F(text, strings)                                                                           \
+	F(text, patterns) F(u8, result) F(text, mx) F(text, address) F(text, reason)
+#define IPC_FIELDS_policy(F) /* struct sts_kept, relay/lookup/sts.h */                             \
+	F(text, domain) F(text, id) F(text, policy) F(i64, fetched_s) F(i64, expires_s)
+#define IPC_FIELDS_string(F) F(text, text)
 
 /*
  * M(SYMBOL, name, most bytes, carries a descriptor). Questions and their answers begin with the same
@@ -70,9 +81,22 @@ typedef struct outcome ipc_outcome;
 	M(DELIVER, deliver, 1048576, true)                                                         \
 	M(RESULT, result_say, 2097152, false)                                                      \
 	M(RESULT_KEPT, result_kept, 2048, false) /* queue: it is on disk, forget it */             \
+	M(COUNTS, counts_say, 524288, false)     /* delivery, for TLS reports; may get lost */     \
 	/* delivery and lookup */                                                                  \
 	M(FACTS_ASK, facts_ask, 1024, false)                                                       \
-	M(FACTS_SAY, facts_say, 4194304, false)
+	M(FACTS_SAY, facts_say, 4194304, false)                                                    \
+	/* delivery and auth: our login at an operator's next hop */                               \
+	M(CLIENT_ASK, client_ask, 32768, false)                                                    \
+	M(CLIENT_SAY, client_say, 32768, false)                                                    \
+	M(CLIENT_FORGET, client_forget, 64, false)                                                 \
+	/* queue and lookup */                                                                     \
+	M(POLICIES, policies_say, 4194304, false) /* queue, first of all: MTA-STS policies kept */ \
+	M(POLICY_KEEP, policy_keep, 131072, false) /* lookup: keep it; an empty text: forget it */ \
+	M(RESOLVER, resolver_say, 4096, false)     /* lookup: does DNSSEC work here? */            \
+	M(TEXTS_ASK, texts_ask, 1024, false)       /* queue: the TXT records of a name */          \
+	M(TEXTS_SAY, texts_say, 131072, false)                                                     \
+	M(POST_ASK, post_ask, 2097152, false) /* queue: POST this by HTTPS */                      \
+	M(POST_SAY, post_say, 4096, false)
 
 #define IPC_FIELDS_ready(F) F(u32, pid)
 #define IPC_FIELDS_peer(F)  F(u8, role) F(u32, pid)
@@ -110,8 +134,31 @@ typedef struct outcome ipc_outcome;
 	F(u8, feedback) F(text, host) F(text, evidence) F(result_list, results)
 #define IPC_FIELDS_result_kept(F) F(text, id) F(text, domain)
 
-#define IPC_FIELDS_facts_ask(F) F(u64, number) F(text, domain)
+#define IPC_FIELDS_counts_say(F) F(count_list, counts)
+
+/* is_host: no MX is asked for, domain is the host itself (a name, or a numeric address) */
+#define IPC_FIELDS_facts_ask(F) F(u64, number) F(text, domain) F(u8, is_host) F(u32, port)
 #define IPC_FIELDS_facts_say(F) F(u64, number) F(bytes, facts)
+
+/* mechanisms: what the server offers, a space between. A challenge answers the last response. */
+#define IPC_FIELDS_client_ask(F)                                                                   \
+	F(u64, number)                                                                             \
+	F(u64, exchange)                                                                           \
+	F(u8, is_first) F(text, host) F(text, login) F(text, mechanisms) F(bytes, challenge)
+/* state: enum client_login_state, relay/client_login.h */
+#define IPC_FIELDS_client_say(F)                                                                   \
+	F(u64, number)                                                                             \
+	F(u8, state) F(text, mechanism) F(u8, has_response) F(bytes, response) F(text, problem)
+#define IPC_FIELDS_client_forget(F) F(u64, exchange)
+
+#define IPC_FIELDS_policies_say(F) F(policy_list, policies) F(u8, is_last)
+#define IPC_FIELDS_policy_keep(F)                                                                  \
+	F(text, domain) F(text, id) F(text, policy) F(i64, fetched_s) F(i64, expires_s)
+#define IPC_FIELDS_resolver_say(F) F(u8, state) F(text, text) F(i64, since_s) F(i64, checked_s)
+#define IPC_FIELDS_texts_ask(F)    F(u64, number) F(text, name)
+#define IPC_FIELDS_texts_say(F)    F(u64, number) F(u8, status) F(text, why) F(string_list, strings)
+#define IPC_FIELDS_post_ask(F)     F(u64, number) F(text, url) F(text, type) F(bytes, content)
+#define IPC_FIELDS_post_say(F)     F(u64, number) F(outcome, outcome)
 
 /* ---- made from the tables ---- */
 

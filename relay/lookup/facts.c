@@ -48,20 +48,20 @@ static void host_finished(struct host_work *work);
 static void finish_if_complete(struct gathering *gathering);
 static bool addresses_are_secure(const struct facts_host *host);
 
-struct gathering *facts_gather(
-    struct resolver *resolver, const char *domain, uint16_t port, facts_done *done, void *arg)
+struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg)
 {
 	struct gathering *gathering = mem_create(sizeof *gathering);
+	const char *domain = order->domain;
 
 	assert(strlen(domain) < sizeof gathering->facts.domain);
-	gathering->resolver = resolver;
-	gathering->port = port;
+	gathering->resolver = order->resolver;
+	gathering->port = order->port;
 	gathering->done = done;
 	gathering->arg = arg;
 	gathering->facts.ttl_s = ANSWER_TTL_MAX;
 	strcpy(gathering->facts.domain, domain);
 	strcpy(gathering->facts.expanded, domain);
-	gathering->mx = resolver_start(resolver, domain, RECORD_MX, on_mx, gathering);
+	gathering->mx = resolver_start(order->resolver, domain, RECORD_MX, on_mx, gathering);
 	return gathering;
 }
 

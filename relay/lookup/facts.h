@@ -12,6 +12,7 @@
 #include "relay/base/buffer.h"
 #include "relay/lookup/answer.h"
 #include "relay/lookup/resolver.h"
+#include "relay/lookup/sts.h"
 
 enum {
 	FACTS_HOSTS_MAX = 20,
@@ -47,7 +48,12 @@ struct facts {
 	char expanded[DOMAIN_MAX]; /* of the domain itself, if it is a CNAME */
 	bool null_mx;              /* the only MX is ".", RFC 7505: there are no hosts */
 	bool implicit_mx;          /* no MX: the domain is its own host, RFC 5321 5.1 */
-	struct facts_host *hosts;  /* best preference first; equals as they came; none twice */
+	bool is_host;              /* no MX was asked for: domain is the host that was named */
+	bool is_impaired; /* the resolver does not validate: nothing here is secure, and some of it
+			   * may be so only because of that */
+	bool sts_asked;
+	struct sts_finding sts;   /* of the domain; not asked for a host */
+	struct facts_host *hosts; /* best preference first; equals as they came; none twice */
 	size_t n_hosts;
 	uint32_t ttl_s; /* the facts are good for so long: at most a day, 0 if something failed */
 };
@@ -57,13 +63,21 @@ struct gathering;
 /* The facts are the gathering's own; both are gone when this returns. */
 typedef void facts_done(const struct facts *facts, void *arg);
 
+/* What to ask about, and whom. All of it is copied. */
+struct facts_order {
+	struct resolver *resolver; /* while is_impaired: one that validates nothing */
+	struct sts *sts;           /* NULL: MTA-STS is not asked for */
+	const char *domain;        /* canonical; with is_host a host's name, or a numeric address */
+	bool is_host;              /* the operator named it: no MX, no MTA-STS */
+	bool is_impaired;
+	uint16_t port; /* TLSA records of _port._tcp; 25, but for tests and submission next hops */
+};
+
 /*
- * Asks all there is to ask about a canonical domain, as much at once as possible. The TLSA records
- * are those of _port._tcp (25, but for tests; RFC 7672 2.2.3). done is called exactly once, never
- * from inside this; every question under it has the resolver's timeout.
+ * Asks all there is to ask, as much at once as possible (RFC 7672 2.2.3). done is called exactly
+ * once, never from inside this; every question under it has its own timeout.
  */
-struct gathering *facts_gather(
-    struct resolver *resolver, const char *domain, uint16_t port, facts_done *done, void *arg);
+struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg);
 
 /* No callback any more; sets *gathering to NULL, and NULL is nothing. */
 void facts_cancel(struct gathering **gathering);

@@ -139,9 +139,10 @@ void stream_start_tls_server(struct stream *s, struct tls_context *context)
 	start_tls(s, tls_session_create_server(context, s->fd));
 }
 
-void stream_start_tls_client(
-    struct stream *s, struct tls_context *context, const struct tls_requirement *requirement)
+void stream_start_tls_client(struct stream *s, struct tls_context *context,
+    const struct tls_requirement *requirement, const char *peer)
 {
+	(void)peer;
 	start_tls(s, tls_session_create_client(context, s->fd, requirement));
 }
 

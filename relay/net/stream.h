@@ -84,12 +84,20 @@ size_t stream_n_unsent(const struct stream *stream);
  * is never sent if it fails. A client must first ask stream_has_input(): a server that talks before
  * the handshake is not to be trusted with more than a defer.
  */
+/* peer ("mx.example[192.0.2.1]:25") and the requirement name the sessions that may be resumed. */
 void stream_start_tls_server(struct stream *stream, struct tls_context *context);
-void stream_start_tls_client(
-    struct stream *stream, struct tls_context *context, const struct tls_requirement *requirement);
+void stream_start_tls_client(struct stream *stream, struct tls_context *context,
+    const struct tls_requirement *requirement, const char *peer);
 
 /* NULL until the handshake succeeded, and for plaintext. */
 const struct tls_evidence *stream_evidence(const struct stream *stream);
+
+/*
+ * tls_session_judge() for its session. In plaintext ok if the requirement allows that, otherwise
+ * 4.7.4 [starttls-missing].
+ */
+void stream_judge(const struct stream *stream, const struct tls_requirement *requirement,
+    struct tls_evidence *evidence, struct outcome *verdict);
 
 /* After ended: "lost connection", "Connection reset by peer"... */
 const char *stream_end_text(const struct stream *stream);

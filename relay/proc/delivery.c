@@ -106,6 +106,10 @@ static void delivery_meet(void *self, enum role role, struct channel *channel)
 		asker_add(delivery->attempts.lookup, channel);
 		return;
 	}
+	if (role != ROLE_QUEUE) {
+		channel_destroy(&channel);
+		return;
+	}
 	delivery->queue = channel;
 	clients_add(&delivery->queues, channel);
 	say_held(delivery);

@@ -34,7 +34,9 @@ enum role {
 	L(INTAKE, QUEUE)                                                                           \
 	L(QUEUE, KEEPER)                                                                           \
 	L(QUEUE, DELIVERY)                                                                         \
-	L(DELIVERY, LOOKUP)
+	L(QUEUE, LOOKUP)                                                                           \
+	L(DELIVERY, LOOKUP)                                                                        \
+	L(DELIVERY, AUTH)
 
 const char *role_name(enum role role);
 const char *role_tag(enum role role);

@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(again.n == size && memcmp(again.bytes, data, size) == 0);
 	buffer_finish(&again);
 
-	route_find(&config, &facts, size, &plan);
+	route_find(&config, &facts,
+	    &(struct route_question){ .domain = facts.domain, .shuffle = size }, &plan);
 	for (size_t i = 0; i < plan.n_hosts; i++) {
 		const struct plan_host *host = &plan.hosts[i];
 

@@ -29,6 +29,11 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 	static ipc_key keys[] = { { "example.org", "s1", 1 }, { "example.com", "s2", 2 } };
 	static ipc_signing digests[] = { { "s1", { "\0\1\2", 3 } }, { "s2", { "", 0 } } };
 	static ipc_held held[] = { { "ID1", "one.test" }, { "ID2", "two.test" } };
+	static ipc_count counts[] = { { 1, "one.test", "a", "b", 2, "mx", "::1", "why" },
+		{ 2, "two.test", "", "", 0, "", "", "" } };
+	static ipc_policy policies[] = { { "one.test", "1", "version", 5, 6 },
+		{ "two.test", "2", "", 0, -1 } };
+	static ipc_string strings[] = { { "v=TLSRPTv1" }, { "" } };
 	static ipc_result results[2];
 
 	results[0] = (ipc_result){ 7, 2, refusal() };
@@ -70,8 +75,31 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 		    (struct ipc_result_say){ "ID", "one.test", 3, 2, "mx", "TLS", { results, 2 } };
 		break;
 	case IPC_RESULT_KEPT: m->result_kept = (struct ipc_result_kept){ "ID", "x" }; break;
-	case IPC_FACTS_ASK: m->facts_ask = (struct ipc_facts_ask){ 1, "one.test" }; break;
+	case IPC_COUNTS: m->counts_say.counts = (ipc_count_list){ counts, 2 }; break;
+	case IPC_FACTS_ASK: m->facts_ask = (struct ipc_facts_ask){ 1, "one.test", 1, 587 }; break;
 	case IPC_FACTS_SAY: m->facts_say = (struct ipc_facts_say){ 1, { "facts", 5 } }; break;
+	case IPC_CLIENT_ASK:
+		m->client_ask =
+		    (struct ipc_client_ask){ 1, 2, 1, "mx", "me", "PLAIN LOGIN", { "r=", 2 } };
+		break;
+	case IPC_CLIENT_SAY:
+		m->client_say =
+		    (struct ipc_client_say){ 1, 1, "PLAIN", 1, { "\0a\0b", 4 }, "none" };
+		break;
+	case IPC_CLIENT_FORGET: m->client_forget.exchange = 2; break;
+	case IPC_POLICIES: m->policies_say = (struct ipc_policies_say){ { policies, 2 }, 1 }; break;
+	case IPC_POLICY_KEEP:
+		m->policy_keep = (struct ipc_policy_keep){ "one.test", "1", "version", 5, 6 };
+		break;
+	case IPC_RESOLVER: m->resolver_say = (struct ipc_resolver_say){ 1, "well", 5, 6 }; break;
+	case IPC_TEXTS_ASK: m->texts_ask = (struct ipc_texts_ask){ 1, "_smtp._tls.a" }; break;
+	case IPC_TEXTS_SAY:
+		m->texts_say = (struct ipc_texts_say){ 1, 1, "why", { strings, 2 } };
+		break;
+	case IPC_POST_ASK:
+		m->post_ask = (struct ipc_post_ask){ 1, "https://a", "application/x", { "{}", 2 } };
+		break;
+	case IPC_POST_SAY: m->post_say = (struct ipc_post_say){ 1, refusal() }; break;
 	case IPC_N_TYPES: break;
 	default: fail_msg("a message of no known type");
 	}
@@ -192,7 +220,7 @@ static void more_than_the_most_is_refused(void **state)
 	m.facts_ask.domain = text;
 	buffer_init(&b, 1 << 20);
 	assert_false(ipc_message_encode(&m, &b));
-	text[1024 - 8 - 4 - 1] = '\0';
+	text[1024 - 8 - 4 - 1 - 5] = '\0'; /* besides number, length, NUL, is_host and port */
 	buffer_clear(&b);
 	assert_true(ipc_message_encode(&m, &b)); /* exactly as many as it may have */
 	assert_int_equal(b.n, 1024);

@@ -204,7 +204,9 @@ static char *play(const char *script, bool backwards, struct resolver *resolver)
 
 	buffer_init(&out, 1 << 20);
 	resolver->script = script;
-	assert_non_null(facts_gather(resolver, "d.test", 25, on_facts, &out));
+	assert_non_null(facts_gather(
+	    &(struct facts_order){ .resolver = resolver, .domain = "d.test", .port = 25 }, on_facts,
+	    &out));
 	assert_int_equal(out.n, 0);
 	while (resolver->n_waiting > 0)
 		answer_one(resolver, backwards ? resolver->n_waiting - 1 : 0);
@@ -429,7 +431,9 @@ static void test_cancel_at_each_point(void **state)
 		struct gathering *gathering;
 
 		buffer_init(&out, 1 << 16);
-		gathering = facts_gather(&resolver, "d.test", 25, on_facts, &out);
+		gathering = facts_gather(
+		    &(struct facts_order){ .resolver = &resolver, .domain = "d.test", .port = 25 },
+		    on_facts, &out);
 		for (size_t i = 0; i < n; i++)
 			answer_one(&resolver, 0);
 		assert_true(resolver.n_waiting > 0);

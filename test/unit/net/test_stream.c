@@ -87,7 +87,7 @@ static void start_secure(struct play *p)
 {
 	play_start(p, SOCK_STREAM, true);
 	stream_start_tls_server(p->server.stream, world.server);
-	stream_start_tls_client(p->client.stream, world.client, &world.encrypt);
+	stream_start_tls_client(p->client.stream, world.client, &world.encrypt, "peer");
 	play_until(p, both_secured);
 	assert_true(outcome_is_ok(&p->client.secured));
 	assert_true(outcome_is_ok(&p->server.secured));
@@ -262,7 +262,7 @@ static void s28_plaintext_behind_starttls(void **state)
 	play_until(&p, client_got_some);
 	assert_string_equal(buffer_text(&p.client.got), "220 2.0.0 Ready\r\n");
 	p.server.takes = true;
-	stream_start_tls_client(p.client.stream, world.client, &world.encrypt);
+	stream_start_tls_client(p.client.stream, world.client, &world.encrypt, "peer");
 	stream_send(p.client.stream, "EHLO x\r\n", 8); /* waits for the handshake */
 	play_until(&p, server_got_some);
 	assert_string_equal(buffer_text(&p.server.got), "EHLO x\r\n");
@@ -418,7 +418,7 @@ static void waiting_does_not_spin(void **state)
 	}
 	play_start(&p, SOCK_STREAM, true);
 	stream_start_tls_server(p.server.stream, world.server);
-	stream_start_tls_client(p.client.stream, world.client, &world.encrypt);
+	stream_start_tls_client(p.client.stream, world.client, &world.encrypt, "peer");
 	stream_set_calls(p.client.stream, NULL, NULL);
 	play_for(&p, 50);
 	assert_true(play_for(&p, 60) <= 2); /* secured, and nobody to tell */
@@ -476,7 +476,7 @@ static void handshake_that_fails(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		play_start(&p, SOCK_STREAM, false);
-		stream_start_tls_client(p.client.stream, world.client, &world.encrypt);
+		stream_start_tls_client(p.client.stream, world.client, &world.encrypt, "peer");
 		stream_send(p.client.stream, "secret", 6);
 		assert_int_equal(
 		    send(p.raw, answers[i], strlen(answers[i]), 0), strlen(answers[i]));
@@ -525,7 +525,7 @@ static void destroyed_in_a_call(void **state)
 	play_start(&p, SOCK_STREAM, true); /* secured */
 	p.client.leaves = true;
 	stream_start_tls_server(p.server.stream, world.server);
-	stream_start_tls_client(p.client.stream, world.client, &world.encrypt);
+	stream_start_tls_client(p.client.stream, world.client, &world.encrypt, "peer");
 	play_until(&p, client_secured);
 	assert_null(p.client.stream);
 	play_for(&p, 30);

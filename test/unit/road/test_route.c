@@ -322,6 +322,14 @@ static struct config_listen listens[] = {
 	{ .address = (char *)"198.51.100.87", .port = 587 },
 };
 
+static void find(
+    const struct config *config, const struct facts *facts, uint64_t shuffle, struct plan *plan)
+{
+	const struct route_question question = { .domain = facts->domain, .shuffle = shuffle };
+
+	route_find(config, facts, &question, plan);
+}
+
 static void test_cases(void **state)
 {
 	(void)state;
@@ -338,7 +346,7 @@ static void run_case(const struct route_case *c)
 
 	make_config(&c->setting, &config);
 	read_facts(c->facts, &facts);
-	route_find(&config, &facts, 0, &plan);
+	find(&config, &facts, 0, &plan);
 	buffer_init(&out, 1 << 16);
 	print_plan(&plan, &out);
 	if (strcmp(buffer_text(&out), c->plan) != 0)
@@ -539,7 +547,7 @@ static void test_equals_are_shuffled(void **state)
 	for (uint64_t shuffle = 0; shuffle < 300; shuffle++) {
 		struct plan plan;
 
-		route_find(&config, &facts, shuffle, &plan);
+		find(&config, &facts, shuffle, &plan);
 		assert_int_equal(plan.n_hosts, 4);
 		assert_string_equal(plan.hosts[3].name, "z");
 		first[plan.hosts[0].name[0] - 'a']++;
@@ -560,7 +568,7 @@ static void test_plan_is_valid_as_long_as_facts(void **state)
 	(void)state;
 	make_config(&(struct setting){ TLS_MAY }, &config);
 	read_facts("mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n", &facts);
-	route_find(&config, &facts, 0, &plan);
+	find(&config, &facts, 0, &plan);
 	assert_true(plan.valid_until_ms >= before + 60000);
 	assert_true(plan.valid_until_ms <= clock_monotonic_ms() + 60000);
 	plan_finish(&plan);
@@ -584,7 +592,7 @@ static void test_addresses_are_bounded(void **state)
 		host->addresses[host->n_addresses++] =
 		    (struct answer_address){ .family = i % 2 == 0 ? 4 : 6,
 			    .bytes = { 32, 1, 2, i } };
-	route_find(&config, &facts, 0, &plan);
+	find(&config, &facts, 0, &plan);
 	assert_int_equal(plan.hosts[0].n_addresses, PLAN_ADDRESSES_MAX);
 	for (size_t i = 0; i < PLAN_ADDRESSES_MAX; i++)
 		n_ipv6 += plan.hosts[0].addresses[i].any.sa_family == AF_INET6;

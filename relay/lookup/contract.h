@@ -1,0 +1,44 @@
+/*
+ * Does DNSSEC work here? Asks, at the start and then every hour, for a name that is signed, one
+ * whose signature is broken and one that is not signed (config->dns_check), and keeps the verdict.
+ * Without validation DANE would be lost in silence, or everything would look forged: both are said
+ * aloud, and what follows is the operator's choice (dns { when-impaired }).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "relay/lookup/resolver.h"
+#include "relay/net/loop.h"
+
+struct contract;
+
+/* X(symbol, word) */
+#define CONTRACT_STATES(X)                                                                         \
+	X(CONTRACT_UNKNOWN, "unknown")   /* not asked yet, or nobody answers */                    \
+	X(CONTRACT_KEPT, "validates")    /* signed is secure, broken is bogus */                   \
+	X(CONTRACT_IMPAIRED, "impaired") /* signed is not secure, or broken is believed: thrice */ \
+	X(CONTRACT_OFF, "not checked")   /* the operator gave no names */
+
+enum contract_state {
+#define X(symbol, word) symbol,
+	CONTRACT_STATES(X)
+#undef X
+};
+
+const char *contract_state_name(enum contract_state state);
+
+struct contract_verdict {
+	enum contract_state state;
+	char text[400];             /* what was asked, what came, what to do */
+	int64_t since_s, checked_s; /* wall clock; 0: never */
+};
+
+typedef void contract_changed(const struct contract_verdict *verdict, void *arg);
+
+/* Owns none of them. changed is called from the loop after every check, also without a change. */
+struct contract *contract_create(struct loop *loop, const struct config *config,
+    struct resolver *resolver, contract_changed *changed, void *arg);
+void contract_destroy(struct contract **contract);
+const struct contract_verdict *contract_verdict(const struct contract *contract);
