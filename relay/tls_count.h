@@ -52,12 +52,16 @@ enum tls_result {
 
 struct tls_count {
 	enum tls_policy_type type;
-	char domain[DOMAIN_MAX]; /* "policy-domain" */
-	char *strings;           /* "policy-string", a line each; "" if none */
-	char *patterns;          /* "mx-host" of an MTA-STS policy, a line each */
+	/* Of the recipients, or the operator's next hop: its _smtp._tls record says where reports go. */
+	char report_domain[DOMAIN_MAX];
+	/* "policy-domain": for DANE the TLSA base domain (RFC 8460 1.1), else the report_domain. */
+	char domain[DOMAIN_MAX];
+	char *strings;  /* "policy-string", a line each; "" if none */
+	char *patterns; /* "mx-host" of an MTA-STS policy, a line each */
 	enum tls_result result;
 	char mx[DOMAIN_MAX]; /* "receiving-mx-hostname"; "" where no host had a part in it */
 	char address[TLS_COUNT_ADDRESS_MAX]; /* "receiving-ip" */
+	char sender[TLS_COUNT_ADDRESS_MAX];  /* "sending-mta-ip"; "" where nothing was connected */
 	char reason[OUTCOME_NAME_MAX]; /* "failure-reason-code": our stable name; "" if none */
 };
 

@@ -41,9 +41,11 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_held(F)    F(text, id) F(text, domain)
 #define IPC_FIELDS_count(F)   /* struct tls_count, relay/tls_count.h */                            \
 	F(u8, type)                                                                                \
+	F(text, report_domain)                                                                     \
 	F(text, domain)                                                                            \
 	F(text, strings)                                                                           \
-	F(text, patterns) F(u8, result) F(text, mx) F(text, address) F(text, reason)
+	F(text, patterns)                                                                          \
+	F(u8, result) F(text, mx) F(text, address) F(text, sender) F(text, reason)
 #define IPC_FIELDS_policy(F) /* struct sts_kept, relay/lookup/sts.h */                             \
 	F(text, domain) F(text, id) F(text, policy) F(i64, fetched_s) F(i64, expires_s)
 #define IPC_FIELDS_string(F) F(text, text)

@@ -29,8 +29,9 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 	static ipc_key keys[] = { { "example.org", "s1", 1 }, { "example.com", "s2", 2 } };
 	static ipc_signing digests[] = { { "s1", { "\0\1\2", 3 } }, { "s2", { "", 0 } } };
 	static ipc_held held[] = { { "ID1", "one.test" }, { "ID2", "two.test" } };
-	static ipc_count counts[] = { { 1, "one.test", "a", "b", 2, "mx", "::1", "why" },
-		{ 2, "two.test", "", "", 0, "", "", "" } };
+	static ipc_count counts[] = { { 1, "one.test", "mx.one.test", "a", "b", 2, "mx", "::1",
+					  "::2", "why" },
+		{ 2, "two.test", "two.test", "", "", 0, "", "", "", "" } };
 	static ipc_policy policies[] = { { "one.test", "1", "version", 5, 6 },
 		{ "two.test", "2", "", 0, -1 } };
 	static ipc_string strings[] = { { "v=TLSRPTv1" }, { "" } };
