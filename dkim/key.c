@@ -216,11 +216,6 @@ enum dkim_algorithm dkim_key_algorithm(const struct dkim_key *key)
 	return key->algorithm;
 }
 
-unsigned dkim_key_bits(const struct dkim_key *key)
-{
-	return (unsigned)EVP_PKEY_get_bits(key->pkey);
-}
-
 int dkim_key_sign(const struct dkim_key *key, const uint8_t digest[DKIM_DIGEST_SIZE],
     uint8_t signature[DKIM_SIGNATURE_MAX], size_t *n_signature, char *error, size_t room)
 {

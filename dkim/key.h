@@ -35,7 +35,6 @@ void dkim_key_destroy(struct dkim_key **key);
 int dkim_key_save(const struct dkim_key *key, const char *path, char *error, size_t room);
 
 enum dkim_algorithm dkim_key_algorithm(const struct dkim_key *key);
-unsigned dkim_key_bits(const struct dkim_key *key);
 
 /* -1 with a text in error if the machine fails; never the caller's fault. */
 int dkim_key_sign(const struct dkim_key *key, const uint8_t digest[DKIM_DIGEST_SIZE],

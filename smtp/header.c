@@ -66,11 +66,6 @@ size_t header_splitter_feed(struct header_splitter *s, const char *bytes, size_t
 	return i;
 }
 
-bool header_splitter_has_ended(const struct header_splitter *s)
-{
-	return s->state == SPLIT_ENDED;
-}
-
 bool header_parse(struct header *h, const char *bytes, size_t n, const struct header_limits *limits,
     struct outcome *why)
 {

@@ -23,11 +23,10 @@ struct header_splitter {
 
 /*
  * How many of the next n bytes of the content still belong to the header block; its empty line
- * does. Anything after them is body, and so is everything once header_splitter_has_ended(). Only
+ * does. Anything after them is body, and so is everything once state is SPLIT_ENDED. Only
  * CRLF ends a line. Content without an empty line is header to its end.
  */
 size_t header_splitter_feed(struct header_splitter *s, const char *bytes, size_t n);
-bool header_splitter_has_ended(const struct header_splitter *s);
 
 /* ---- what is in it? ---- */
 

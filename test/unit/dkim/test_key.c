@@ -148,7 +148,7 @@ static void test_K12_file_that_is_none(void **state)
 	unlink(path);
 }
 
-static void check_new_key(enum dkim_algorithm algorithm, const char *name, unsigned bits)
+static void check_new_key(enum dkim_algorithm algorithm, const char *name)
 {
 	struct dkim_key *key = dkim_key_generate(algorithm), *loaded;
 	char path[128], remark[DKIM_ERROR_MAX], *record, *record_of_loaded;
@@ -165,9 +165,8 @@ static void check_new_key(enum dkim_algorithm algorithm, const char *name, unsig
 
 	loaded = dkim_key_load(path, remark, sizeof remark);
 	assert_non_null(loaded);
-	assert_string_equal(remark, "");
+	assert_string_equal(remark, ""); /* K8: not that it is short */
 	assert_int_equal(dkim_key_algorithm(loaded), algorithm);
-	assert_int_equal(dkim_key_bits(loaded), bits);
 	record = dkim_key_record(key);
 	record_of_loaded = dkim_key_record(loaded);
 	assert_string_equal(record, record_of_loaded);
@@ -183,8 +182,8 @@ static void test_new_keys_are_saved_privately_and_once(void **state)
 	char path[128];
 
 	(void)state;
-	check_new_key(DKIM_RSA_SHA256, "rsa.pem", 2048);
-	check_new_key(DKIM_ED25519_SHA256, "ed.pem", 256);
+	check_new_key(DKIM_RSA_SHA256, "rsa.pem");
+	check_new_key(DKIM_ED25519_SHA256, "ed.pem");
 	in_directory(path, sizeof path, "");
 	rmdir(path);
 }
