@@ -32,7 +32,8 @@
 	X("list-owner", 0)                                                                         \
 	X("list-archive", 0)                                                                       \
 	X("list-unsubscribe-post", 0) /* RFC 8058 4 wants it covered */                            \
-	X("feedback-id", 0)
+	X("feedback-id", 0)                                                                        \
+	X("tls-required", 1) /* RFC 8689 3: added later it would take protection away */
 
 struct dkim_selected {
 	const char *name;               /* as in the table */

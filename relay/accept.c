@@ -15,6 +15,7 @@
 #include "relay/policy.h"
 #include "relay/step.h"
 #include "smtp/header.h"
+#include "smtp/waiver.h"
 
 enum {
 	COMPOSED_EXTRA = 8192,   /* what compose may add to the client's header */
@@ -32,6 +33,7 @@ struct accept {
 	char id[QUEUE_ID_MAX];
 	char *sender, *client_name, *tls_version, *tls_cipher;
 	uint64_t declared_size;
+	bool requires_tls, tls_optional;
 	int64_t arrived_s;
 
 	/* while the content arrives */
@@ -93,6 +95,7 @@ static void on_shared_place(void *arg, const struct outcome *outcome, struct she
 static void on_own_place(void *arg, const struct outcome *outcome, struct shelf_place *place);
 static void on_committed(void *arg, const struct ipc_message *answer);
 static bool write_body(struct accept *a);
+static void read_waiver(struct accept *a);
 
 /* ---- before the content ---- */
 
@@ -108,6 +111,7 @@ struct accept *accept_create(struct submit_house *house, const struct accept_fac
 	a->tls_version = mem_copy_text(facts->tls_version);
 	a->tls_cipher = mem_copy_text(facts->tls_cipher);
 	a->declared_size = facts->declared_size;
+	a->requires_tls = facts->requires_tls;
 	a->arrived_s = clock_wall_s();
 	buffer_init(&a->header, house->config->limits.header_size);
 	buffer_init(&a->body, ACCEPT_MEMORY_MAX + BODY_CHUNK);
@@ -152,6 +156,11 @@ void accept_destroy(struct accept **accept)
 const char *accept_id(const struct accept *a)
 {
 	return a->id;
+}
+
+size_t accept_weight(const char *recipient)
+{
+	return strlen(recipient) + 16;
 }
 
 /* ---- while the content arrives ---- */
@@ -265,7 +274,25 @@ static enum flow examine(struct accept *a)
 		&a->parsed, buffer_text(&a->header), a->header.n, &header_limits, &a->verdict) ||
 	    !policy_header(a->house->config, a->account, &a->parsed, &a->verdict, a->from_domain))
 		return FLOW_END;
+	read_waiver(a);
 	return go(a, &step_compose);
+}
+
+/* RFC 8689 4.1: besides REQUIRETLS the field counts for nothing. It leaves as it came. */
+static void read_waiver(struct accept *a)
+{
+	switch (smtp_waiver_read(&a->parsed)) {
+	case WAIVER_NONE: return;
+	case WAIVER_GIVEN:
+		a->tls_optional = !a->requires_tls;
+		log_info_as("cleanup", "%s: tls-required=no%s", a->id,
+		    a->requires_tls ? ", ignored: the client demanded REQUIRETLS" : "");
+		return;
+	case WAIVER_STRANGE:
+		log_info_as("cleanup",
+		    "%s: the field TLS-Required says something other than \"No\": ignored", a->id);
+		return;
+	}
 }
 
 static enum flow compose(struct accept *a)
@@ -364,6 +391,8 @@ static enum flow commit(struct accept *a)
 		.expires_s = expiry_of(a),
 		.is_8bit = a->is_8bit,
 		.is_bulk = a->account->stream == STREAM_BULK,
+		.requires_tls = a->requires_tls,
+		.tls_optional = a->tls_optional,
 		.recipients = (char **)(uintptr_t)a->recipients,
 		.n_recipients = a->n_recipients };
 	struct ipc_message m = { .type = IPC_COMMIT_ASK, .fd = -1 };
@@ -373,12 +402,7 @@ static enum flow commit(struct accept *a)
 	log_info_as("cleanup", "%s: message-id=%s", a->id, a->message_id);
 	buffer_init(&mail, MESSAGE_WIRE_MAX);
 	message_encode(&message, &mail);
-	if (mail.overflowed) {
-		outcome_say(&a->verdict, 452, "4.5.3", "recipients-too-many",
-		    "The recipients' addresses are too long together: send the message to fewer");
-		buffer_finish(&mail);
-		return FLOW_END;
-	}
+	assert(!mail.overflowed); /* the recipients are within ACCEPT_RECIPIENTS_BYTES_MAX */
 	m.commit_ask.mail = (struct slice){ mail.bytes, mail.n };
 	a->commit_asked = asker_ask(a->house->queue, 0, &m, on_committed, a);
 	buffer_finish(&mail);

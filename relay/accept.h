@@ -14,7 +14,10 @@
 
 struct accept;
 
-enum { ACCEPT_MEMORY_MAX = 256 * 1024 };
+enum {
+	ACCEPT_MEMORY_MAX = 256 * 1024,
+	ACCEPT_RECIPIENTS_BYTES_MAX = 900000, /* of all recipients, as accept_weight() counts */
+};
 
 struct accept_facts {
 	const struct config_account *account;
@@ -22,6 +25,7 @@ struct accept_facts {
 	const char *client_name; /* of EHLO */
 	const char *tls_version, *tls_cipher;
 	uint64_t declared_size;
+	bool requires_tls; /* MAIL FROM had REQUIRETLS */
 };
 
 struct accept *accept_create(struct submit_house *house, const struct accept_facts *facts);
@@ -30,6 +34,9 @@ struct accept *accept_create(struct submit_house *house, const struct accept_fac
 void accept_destroy(struct accept **accept);
 
 const char *accept_id(const struct accept *accept);
+
+/* What one recipient weighs on the way to the queue, which takes a message's envelope at once. */
+size_t accept_weight(const char *recipient);
 
 enum accept_content {
 	ACCEPT_GOES_ON,

@@ -44,6 +44,10 @@ static const struct advice advices[] = {
 	    "right, show this to your administrator." },
 	{ "6.", "The receiving side can't take this kind of message. Show this to your "
 		"administrator." },
+	{ "7.30",
+	    "You asked that this message travel only where every mail server on the way "
+	    "promises verified encryption (REQUIRETLS), and the receiving side does not. Send it "
+	    "without that demand if you may, or reach the person in another way." },
 	{ "7.",
 	    "It was refused, or held back, by a rule about security or unwanted mail. Reach the "
 	    "person in another way and show this to your administrator." },

@@ -23,6 +23,7 @@ struct bounce_post {
 	struct post_office *office;
 	char id[QUEUE_ID_MAX];
 	char *to, *from_domain;
+	bool requires_tls;
 	int64_t now_s;
 	struct buffer header, body;
 	struct sealing *sealing;
@@ -101,6 +102,7 @@ struct bounce_post *bounce_post_start(struct post_office *office, const struct m
 	post->office = office;
 	post->to = mem_copy_text(original->sender);
 	post->from_domain = mem_copy_text(original->from_domain);
+	post->requires_tls = original->requires_tls; /* RFC 8689 5 */
 	post->now_s = facts.now_s;
 	post->done = done;
 	post->arg = arg;
@@ -157,6 +159,7 @@ static void on_sealed(void *arg, const struct outcome *outcome, const char *seal
 		.from_domain = post->from_domain,
 		.arrived_s = post->now_s,
 		.expires_s = post->now_s + office->config->retry.expire,
+		.requires_tls = post->requires_tls,
 		.recipients = &post->to,
 		.n_recipients = 1 };
 	char message_id[QUEUE_ID_MAX + DOMAIN_MAX + 4];

@@ -2,6 +2,10 @@
  * A notification made ready to leave: its text (relay/bounce.h), its seal, its bytes in a segment of
  * the spool; what is left is to commit it, in one transaction with what it reports. Lives in the
  * queue role.
+ *
+ * It holds the header of what it is about: so a message with REQUIRETLS has a notification with
+ * REQUIRETLS (RFC 8689 5), which waits and fails like any other where the way back cannot promise
+ * as much. The redacted one to the postmaster that the RFC allows then is not sent.
  */
 #pragma once
 

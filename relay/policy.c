@@ -18,7 +18,7 @@ static const char *const single_fields[] = { "Sender", "Reply-To", "To", "Cc", "
 	"Message-ID", "In-Reply-To", "References", "MIME-Version", "Content-Type",
 	"Content-Transfer-Encoding", "Content-ID", "Content-Description", "Content-Disposition",
 	"Content-Language", "Content-Location", "Content-Base", "Content-MD5", "Content-Duration",
-	"Content-Features" };
+	"Content-Features", "TLS-Required" /* RFC 8689 3 */ };
 
 enum { N_SINGLE_FIELDS = sizeof single_fields / sizeof single_fields[0] };
 

@@ -252,14 +252,22 @@ static void judge_sender(struct submit *s)
 		outcome_say(&verdict, 452, "4.3.1", "disk-full",
 		    "No room to keep a message of that size now; try again later");
 	}
+	s->recipients_weight = 0;
 	answer(s, "MAIL", &verdict);
 }
 
 static void judge_recipient(struct submit *s)
 {
+	size_t weight = accept_weight(smtp_server_recipient(s->smtp)->text);
 	struct outcome verdict;
 
 	outcome_ok(&verdict);
+	if (s->recipients_weight + weight > ACCEPT_RECIPIENTS_BYTES_MAX)
+		outcome_say(&verdict, 452, "4.5.3", "recipients-too-long",
+		    "The recipients' addresses are too long together: send to these, then to the "
+		    "others");
+	else
+		s->recipients_weight += weight;
 	answer(s, "RCPT", &verdict);
 }
 
@@ -271,15 +279,17 @@ static void begin_content(struct submit *s)
 		.client_name = smtp_server_client_name(s->smtp),
 		.tls_version = tls->protocol,
 		.tls_cipher = tls->cipher,
-		.declared_size = smtp_server_declared_size(s->smtp) };
+		.declared_size = smtp_server_declared_size(s->smtp),
+		.requires_tls = smtp_server_requires_tls(s->smtp) };
 	struct outcome verdict;
 
 	assert(s->accept == NULL);
 	s->accept = accept_create(s->house, &facts);
 	s->content_began_ms = clock_monotonic_ms();
 	s->received_before = stream_n_received(s->stream);
-	log_info("%s: client=unknown[%s], sasl_method=%s, sasl_username=%s", accept_id(s->accept),
-	    s->client, s->auth_mechanism, s->account->name);
+	log_info("%s: client=unknown[%s], sasl_method=%s, sasl_username=%s%s", accept_id(s->accept),
+	    s->client, s->auth_mechanism, s->account->name,
+	    facts.requires_tls ? ", requiretls=yes" : "");
 	outcome_ok(&verdict);
 	answer(s, "DATA", &verdict);
 }

@@ -30,6 +30,7 @@ struct submit {
 	uint64_t auth_question, auth_peer, auth_exchange;
 	char auth_mechanism[MECHANISM_MAX];
 
+	size_t recipients_weight; /* of the present transaction, by accept_weight() */
 	int64_t content_began_ms; /* of the present DATA */
 	uint64_t received_before; /* at the last rate check */
 };

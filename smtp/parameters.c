@@ -14,7 +14,8 @@ typedef bool read_value(struct smtp_parameters *p, struct slice value, struct ou
 #define PARAMETERS(X)                                                                              \
 	X(size, "SIZE")                                                                            \
 	X(body, "BODY")                                                                            \
-	X(auth, "AUTH")
+	X(auth, "AUTH")                                                                            \
+	X(requiretls, "REQUIRETLS")
 
 #define PROTOTYPE(field, keyword) static read_value read_##field;
 PARAMETERS(PROTOTYPE)
@@ -129,8 +130,8 @@ static bool read_size(struct smtp_parameters *p, struct slice value, struct outc
 
 static bool read_body(struct smtp_parameters *p, struct slice value, struct outcome *why)
 {
-	p->body_8bit = slice_equals_nocase(value, "8BITMIME");
-	if (p->body_8bit || slice_equals_nocase(value, "7BIT"))
+	(void)p;
+	if (slice_equals_nocase(value, "8BITMIME") || slice_equals_nocase(value, "7BIT"))
 		return true;
 	if (!slice_equals_nocase(value, "BINARYMIME"))
 		return refuse_value("BODY is neither 7BIT nor 8BITMIME", why);
@@ -155,6 +156,13 @@ static bool read_auth(struct smtp_parameters *p, struct slice value, struct outc
 			return refuse_value("AUTH is not xtext", why);
 	}
 	return value.n > 0 || refuse_value("AUTH has no value", why);
+}
+
+/* RFC 8689 2: no value belongs to it. */
+static bool read_requiretls(struct smtp_parameters *p, struct slice value, struct outcome *why)
+{
+	(void)p;
+	return value.bytes == NULL || refuse_value("REQUIRETLS takes no value", why);
 }
 
 static bool refuse_unknown(struct slice keyword, struct outcome *why)

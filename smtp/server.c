@@ -359,9 +359,9 @@ uint64_t smtp_server_declared_size(const struct smtp_server *s)
 	return s->transaction.parameters.size;
 }
 
-bool smtp_server_body_is_8bit(const struct smtp_server *s)
+bool smtp_server_requires_tls(const struct smtp_server *s)
 {
-	return s->transaction.parameters.body_8bit;
+	return s->transaction.parameters.has_requiretls;
 }
 
 const struct smtp_address *smtp_server_recipient(const struct smtp_server *s)
@@ -383,11 +383,6 @@ const char *smtp_server_recipient_at(const struct smtp_server *s, size_t i)
 const char *smtp_server_client_name(const struct smtp_server *s)
 {
 	return s->client_name;
-}
-
-bool smtp_server_is_secure(const struct smtp_server *s)
-{
-	return s->secure;
 }
 
 bool smtp_server_said_ehlo(const struct smtp_server *s)

@@ -91,7 +91,7 @@ void smtp_server_auth_answer(struct smtp_server *s, enum smtp_auth_verdict verdi
 /* Valid from SMTP_WANT_MAIL until the transaction ends: with the answer to ACCEPT, or before. */
 const struct smtp_address *smtp_server_sender(const struct smtp_server *s);
 uint64_t smtp_server_declared_size(const struct smtp_server *s); /* SIZE=, or 0 */
-bool smtp_server_body_is_8bit(const struct smtp_server *s);      /* BODY=8BITMIME */
+bool smtp_server_requires_tls(const struct smtp_server *s);      /* REQUIRETLS, RFC 8689 2 */
 
 /* The recipient being asked about, and those accepted so far, each once. */
 const struct smtp_address *smtp_server_recipient(const struct smtp_server *s);
@@ -137,7 +137,6 @@ void smtp_server_refuse_content(struct smtp_server *s, const struct outcome *why
  * everything else; for Received and logs.
  */
 const char *smtp_server_client_name(const struct smtp_server *s);
-bool smtp_server_is_secure(const struct smtp_server *s);
 bool smtp_server_said_ehlo(const struct smtp_server *s);
 
 /* True between 354 and the final dot: other deadlines apply. */

@@ -18,6 +18,12 @@
 
 /* ---- EHLO and HELO ---- */
 
+/* RFC 8689 2: only where TLS is there already, and HELO offers nothing. */
+static bool offers_requiretls(const struct smtp_server *s)
+{
+	return s->secure && s->said_ehlo;
+}
+
 /* Takes the name as well: what passes here is always proceeded with. */
 bool session_check_helo(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
@@ -51,7 +57,9 @@ void session_proceed_ehlo(
 	    s->settings.hostname, s->settings.message_size);
 	if (!s->secure)
 		evbuffer_add_printf(out, "250-STARTTLS\r\n");
-	else if (s->settings.mechanisms[0] != '\0')
+	if (offers_requiretls(s))
+		evbuffer_add_printf(out, "250-REQUIRETLS\r\n");
+	if (s->secure && s->settings.mechanisms[0] != '\0')
 		evbuffer_add_printf(out, "250-AUTH %s\r\n", s->settings.mechanisms);
 	evbuffer_add_printf(out, "250 ENHANCEDSTATUSCODES\r\n");
 }
@@ -201,21 +209,33 @@ static bool take_path(struct slice *rest, const char *word, enum smtp_path_kind 
 	return true;
 }
 
+static bool can_do(
+    const struct smtp_server *s, const struct smtp_parameters *parameters, struct outcome *why)
+{
+	if (parameters->has_requiretls && !offers_requiretls(s)) {
+		outcome_say(why, 555, "5.5.4", "parameter-not-offered",
+		    "The parameter REQUIRETLS is offered in answer to EHLO only");
+		return false;
+	}
+	if (parameters->size > s->settings.message_size) {
+		outcome_say(why, 552, "5.3.4", "message-too-large",
+		    "The message is too large, the limit is %" PRIu64 " bytes",
+		    s->settings.message_size);
+		return false;
+	}
+	return true;
+}
+
 bool session_check_mail(struct smtp_server *s, struct slice rest, struct outcome *why)
 {
 	struct transaction *t = &s->transaction;
 
 	s->n_envelope = 0;
-	if (!take_path(&rest, "FROM:", SMTP_PATH_REVERSE, &t->sender, why) ||
-	    !smtp_parameters_parse_mail(rest.bytes, rest.n, &t->parameters, why)) {
-		session_end_transaction(s);
-		return false;
-	}
-	if (t->parameters.size <= s->settings.message_size)
+	if (take_path(&rest, "FROM:", SMTP_PATH_REVERSE, &t->sender, why) &&
+	    smtp_parameters_parse_mail(rest.bytes, rest.n, &t->parameters, why) &&
+	    can_do(s, &t->parameters, why))
 		return true;
 	session_end_transaction(s);
-	outcome_say(why, 552, "5.3.4", "message-too-large",
-	    "The message is too large, the limit is %" PRIu64 " bytes", s->settings.message_size);
 	return false;
 }
 

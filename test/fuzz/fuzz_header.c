@@ -8,6 +8,7 @@
 
 #include "relay/compose.h"
 #include "smtp/header.h"
+#include "smtp/waiver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,7 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(f->whole.n == f->name.n + 1 + f->value.n + 2);
 		at += f->whole.n;
 	}
-	assert((size_t)(at - bytes) == h.n_bytes - (header_splitter_has_ended(&splitter) ? 2 : 0));
+	assert((size_t)(at - bytes) == h.n_bytes - (splitter.state == SPLIT_ENDED ? 2 : 0));
+	if (smtp_waiver_read(&h) == WAIVER_GIVEN)
+		assert(header_count(&h, "TLS-Required") == 1);
 	compose_again(&h, &limits);
 	header_finish(&h);
 	return 0;

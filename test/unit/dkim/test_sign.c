@@ -57,15 +57,20 @@ static const struct {
 } select_cases[] = {
 	{ "From: a@example.org\r\n",
 	    "from:from:to:cc:subject:date:message-id:mime-version:content-type:"
-	    "content-transfer-encoding:reply-to:in-reply-to:references" },
+	    "content-transfer-encoding:reply-to:in-reply-to:references:tls-required" },
 	{ "Received: x\r\nFROM: a@example.org\r\nTo: b@example.net\r\nX-Other: y\r\n",
 	    "from:from:to:to:cc:subject:date:message-id:mime-version:content-type:"
-	    "content-transfer-encoding:reply-to:in-reply-to:references" },
+	    "content-transfer-encoding:reply-to:in-reply-to:references:tls-required" },
 	{ "List-Id: x\r\nFrom: a@example.org\r\nSender: s\r\nList-Post: 1\r\nlist-post: 2\r\n"
 	  "Feedback-ID: f\r\nList-Unsubscribe-Post: p\r\nList-Unsubscribe: u\r\nCc: c\r\nCc: d\r\n",
 	    "from:from:to:cc:cc:cc:subject:date:message-id:mime-version:content-type:"
 	    "content-transfer-encoding:reply-to:in-reply-to:references:sender:list-id:"
-	    "list-unsubscribe:list-post:list-post:list-unsubscribe-post:feedback-id" },
+	    "list-unsubscribe:list-post:list-post:list-unsubscribe-post:feedback-id:"
+	    "tls-required" },
+	{ "From: a@example.org\r\nTLS-Required: No\r\n",
+	    "from:from:to:cc:subject:date:message-id:mime-version:content-type:"
+	    "content-transfer-encoding:reply-to:in-reply-to:references:tls-required:"
+	    "tls-required" },
 };
 
 static void test_K5_names_signed(void **state)

@@ -48,16 +48,23 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void begin(struct scene *s, uint64_t declared_size)
+/* special: size and REQUIRETLS. */
+static void begin_as(struct scene *s, const struct accept_facts *special)
 {
 	const struct accept_facts facts = { .account = &s->h.account,
 		.sender = "shop@example.org",
 		.client_name = "client.example",
 		.tls_version = "TLSv1.3",
 		.tls_cipher = "TLS_AES_256_GCM_SHA384",
-		.declared_size = declared_size };
+		.declared_size = special->declared_size,
+		.requires_tls = special->requires_tls };
 
 	s->accept = accept_create(&s->h.submit, &facts);
+}
+
+static void begin(struct scene *s, uint64_t declared_size)
+{
+	begin_as(s, &(struct accept_facts){ .declared_size = declared_size });
 }
 
 static void on_ready(void *arg)
@@ -151,6 +158,42 @@ static void a_small_message(void **state)
 	}
 	assert_int_equal(s->h.n_segments, 1); /* all share one */
 	assert_int_equal(s->h.n_released, 0);
+}
+
+/* RFC 8689 4.1: what the queue is told of REQUIRETLS and of the field, which leaves as it came. */
+static void requiretls_and_its_contrary_are_told_to_the_queue(void **state)
+{
+	static const struct {
+		bool requires_tls;
+		const char *field;
+		bool wants_required, wants_optional;
+	} cases[] = {
+		{ false, "", false, false },
+		{ true, "", true, false },
+		{ false, "TLS-Required: No\r\n", false, true },
+		{ true, "TLS-Required: No\r\n", true, false },
+		{ false, "TLS-Required: Yes\r\n", false, false },
+		{ true, "TLS-Required: Yes\r\n", true, false },
+	};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct message *m = &s->h.commits[i];
+		char *text;
+
+		begin_as(s, &(struct accept_facts){ .requires_tls = cases[i].requires_tls });
+		assert_true(give(s, cases[i].field, strlen(cases[i].field), 100));
+		assert_true(give(s, header, sizeof header - 1, 100));
+		finish(s);
+		assert_int_equal(s->outcome.code, 250);
+		assert_int_equal(m->requires_tls, cases[i].wants_required);
+		assert_int_equal(m->tls_optional, cases[i].wants_optional);
+		text = house_read(&s->h, m->segment, &m->header);
+		assert_non_null(strstr(text, cases[i].field));
+		free(text);
+		s->n_done = 0;
+		accept_destroy(&s->accept);
+	}
 }
 
 static char *make_body(size_t n)
@@ -431,6 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(a_small_message),
+		T(requiretls_and_its_contrary_are_told_to_the_queue),
 		T(sizes_around_the_limit_of_memory),
 		T(S16_header_limits),
 		T(S17_too_many_fields),

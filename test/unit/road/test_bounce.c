@@ -215,6 +215,7 @@ static const struct {
 	{ "5.3.4", "too large for the receiving side" },
 	{ "4.4.4", "could not be found" },
 	{ "5.7.1", "rule about security" },
+	{ "5.7.30", "(REQUIRETLS)" },
 	{ "5.0.0", "If it matters" },
 	{ "4.4.1", "If it matters" },
 };

@@ -163,8 +163,8 @@ static void answer(struct stage *stage, enum smtp_want want)
 		buffer_print(&text, "mail %s", smtp_server_sender(s)->text);
 		if (smtp_server_declared_size(s) > 0)
 			buffer_print(&text, " size %u", (unsigned)smtp_server_declared_size(s));
-		if (smtp_server_body_is_8bit(s))
-			buffer_add_text(&text, " 8bit");
+		if (smtp_server_requires_tls(s))
+			buffer_add_text(&text, " requiretls");
 		happened(stage, "W", buffer_text(&text));
 		answer_outcome(stage, prepared_answer(stage), "250 2.0.0 Ok");
 		break;
@@ -242,7 +242,7 @@ static void hear(struct stage *stage)
 static void check_enhanced(struct stage *stage, const char *line)
 {
 	static const char *const bare[] = { "334 ", "354 ", "250-mail.", "250 mail.", "250-PIPE",
-		"250-SIZE", "250-8BIT", "250-START", "250-AUTH", "250 ENHANCED" };
+		"250-SIZE", "250-8BIT", "250-START", "250-REQUIRETLS", "250-AUTH", "250 ENHANCED" };
 	int class, subject, detail;
 
 	for (size_t i = 0; i < sizeof bare / sizeof *bare; i++) {

@@ -227,13 +227,13 @@ static void test_s13_s20_s32_parameters(void **state)
 		const char *text;
 		int code; /* 0: taken */
 		uint64_t size;
-		bool body_8bit;
+		bool requires_tls;
 	} cases[] = {
 		{ "", 0 },
 		{ " ", 0 },
 		{ " SIZE=0", 0 },
-		{ " size=12345 body=8bitmime", 0, 12345, true },
-		{ "  BODY=7BIT   SIZE=1 ", 0, 1, false },
+		{ " size=12345 body=8bitmime", 0, 12345 },
+		{ "  BODY=7BIT   SIZE=1 ", 0, 1 },
 		{ " AUTH=<>", 0 },
 		{ " AUTH=e+3Dmc2@example.com", 0 },
 		{ " SIZE=18446744073709551615", 0, UINT64_MAX },
@@ -261,7 +261,14 @@ static void test_s13_s20_s32_parameters(void **state)
 		{ " A=\x01", 501 },
 		{ " \xc3\xa4=1", 501 },
 		{ " SMTPUTF8", 555 },
-		{ " REQUIRETLS", 555 },
+		{ " REQUIRETLS", 0, 0, true },
+		{ " SIZE=1 RequireTLS BODY=7BIT", 0, 1, true },
+		{ " REQUIRETLS=", 501 },
+		{ " REQUIRETLS=yes", 501 },
+		{ " REQUIRETLS REQUIRETLS", 501 },
+		{ " REQUIRETLS requiretls", 501 },
+		{ " REQUIRETLSX", 555 },
+		{ " REQUIRE-TLS", 555 },
 		{ " RET=HDRS", 555 },
 		{ " X", 555 },
 		{ " HOLDFOR=100", 555 },
@@ -278,7 +285,7 @@ static void test_s13_s20_s32_parameters(void **state)
 			fail_msg("\"%s\": %d %s", cases[i].text, taken ? 0 : why.code, why.text);
 		if (taken) {
 			assert_int_equal(parameters.size, cases[i].size);
-			assert_int_equal(parameters.body_8bit, cases[i].body_8bit);
+			assert_int_equal(parameters.has_requiretls, cases[i].requires_tls);
 		} else {
 			assert_string_equal(why.enhanced, why.code == 552 ? "5.3.4" : "5.5.4");
 		}
