@@ -9,59 +9,6 @@
 
 #include "relay/base/mem.h"
 
-/*
- * Numbers are never used again (AUTOINCREMENT): what memory holds of a job must not come to mean
- * another message. recipients_due serves the schedule, the other indexes "why" and "queue list".
- */
-static const char SCHEMA[] =
-    "BEGIN;"
-    "CREATE TABLE messages ("
-    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " id TEXT NOT NULL UNIQUE,"
-    " segment INTEGER NOT NULL,"
-    " header_offset INTEGER NOT NULL,"
-    " header_length INTEGER NOT NULL,"
-    " header_checksum INTEGER NOT NULL,"
-    " body_offset INTEGER NOT NULL,"
-    " body_length INTEGER NOT NULL,"
-    " body_checksum INTEGER NOT NULL,"
-    " size INTEGER NOT NULL,"
-    " sender TEXT NOT NULL COLLATE NOCASE,"
-    " account TEXT NOT NULL,"
-    " from_domain TEXT NOT NULL,"
-    " message_id TEXT NOT NULL,"
-    " arrived_s INTEGER NOT NULL,"
-    " expires_s INTEGER NOT NULL,"
-    " is_8bit INTEGER NOT NULL,"
-    " is_bulk INTEGER NOT NULL,"
-    " n_living INTEGER NOT NULL,"
-    " settled_s INTEGER);"
-    "CREATE TABLE recipients ("
-    " message INTEGER NOT NULL,"
-    " place INTEGER NOT NULL,"
-    " address TEXT NOT NULL COLLATE NOCASE,"
-    " domain TEXT NOT NULL,"
-    " state INTEGER NOT NULL DEFAULT 0,"
-    " n_attempts INTEGER NOT NULL DEFAULT 0,"
-    " next_try_s INTEGER NOT NULL,"
-    " tried_s INTEGER NOT NULL DEFAULT 0,"
-    " code INTEGER NOT NULL DEFAULT 0,"
-    " enhanced TEXT NOT NULL DEFAULT '',"
-    " text TEXT NOT NULL DEFAULT '',"
-    " who TEXT NOT NULL DEFAULT '',"
-    " reason TEXT NOT NULL DEFAULT '',"
-    " host TEXT NOT NULL DEFAULT '',"
-    " evidence TEXT NOT NULL DEFAULT '',"
-    " PRIMARY KEY (message, place)) WITHOUT ROWID;"
-    "CREATE INDEX messages_sender ON messages (sender);"
-    "CREATE INDEX messages_living ON messages (number, segment, size) WHERE settled_s IS NULL;"
-    "CREATE INDEX messages_settled ON messages (settled_s) WHERE settled_s IS NOT NULL;"
-    "CREATE INDEX recipients_address ON recipients (address);"
-    "CREATE INDEX recipients_due ON recipients (domain, next_try_s) WHERE state = 0;"
-    "PRAGMA application_id = 0x5a65676c;"
-    "PRAGMA user_version = 1;"
-    "COMMIT;";
-
 static const char *const STATEMENTS[] = {
 #define X(name, sql) sql,
 	STORE_STATEMENTS(X)
@@ -69,8 +16,6 @@ static const char *const STATEMENTS[] = {
 };
 
 static int configure(struct store *store);
-static int check_format(struct store *store, char *error, size_t room);
-static int read_pragma(struct store *store, const char *sql, int64_t *value);
 static int prepare(struct store *store);
 static int load_segments(struct store *store);
 static int load_due(struct store *store);
@@ -93,7 +38,7 @@ int store_open(struct store *store, const char *path, struct segments *segments,
 		say_failed(store, path, error, room);
 		goto fail;
 	}
-	if (check_format(store, error, room) == -1)
+	if (store_ready_format(store, error, room) == -1)
 		goto fail;
 	if (prepare(store) == -1 || load_segments(store) == -1 || store_clamp(store, now_s) == -1) {
 		say_failed(store, path, error, room);
@@ -234,55 +179,6 @@ static int configure(struct store *store)
 
 	sqlite3_extended_result_codes(store->db, 1);
 	return sqlite3_exec(store->db, PRAGMAS, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
-}
-
-static int check_format(struct store *store, char *error, size_t room)
-{
-	int64_t format, application, n_tables;
-
-	if (read_pragma(store, "PRAGMA user_version", &format) == -1 ||
-	    read_pragma(store, "PRAGMA application_id", &application) == -1 ||
-	    read_pragma(store, "SELECT count(*) FROM sqlite_schema", &n_tables) == -1) {
-		snprintf(error, room, "The queue's database cannot be read: %s [queue-damaged]",
-		    sqlite3_errmsg(store->db));
-		return -1;
-	}
-	if (n_tables == 0 && format == 0) {
-		if (sqlite3_exec(store->db, SCHEMA, NULL, NULL, NULL) == SQLITE_OK)
-			return 0;
-		snprintf(error, room, "The queue's database cannot be made: %s",
-		    sqlite3_errmsg(store->db));
-		return -1;
-	}
-	if (application != STORE_APPLICATION) {
-		snprintf(error, room,
-		    "queue.db is not a queue of Zegel; it was left alone. Move it away, or set "
-		    "spool to another directory [queue-foreign]");
-		return -1;
-	}
-	if (format != STORE_FORMAT) {
-		snprintf(error, room,
-		    "The queue has format %lld, this version knows %d; it was left alone. Start the "
-		    "version that wrote it and let it deliver what waits [queue-format]",
-		    (long long)format, STORE_FORMAT);
-		return -1;
-	}
-	return 0;
-}
-
-static int read_pragma(struct store *store, const char *sql, int64_t *value)
-{
-	sqlite3_stmt *statement;
-	int rc = -1;
-
-	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
-		return -1;
-	if (sqlite3_step(statement) == SQLITE_ROW) {
-		*value = sqlite3_column_int64(statement, 0);
-		rc = 0;
-	}
-	sqlite3_finalize(statement);
-	return rc;
 }
 
 static int prepare(struct store *store)

@@ -190,6 +190,9 @@ static int read_message(struct store *store, int64_t number, struct message *mes
 	message->expires_s = sqlite3_column_int64(row, 13);
 	message->is_8bit = sqlite3_column_int64(row, 14) != 0;
 	message->is_bulk = sqlite3_column_int64(row, 15) != 0;
+	message->requires_tls = sqlite3_column_int64(row, 16) != 0;
+	message->tls_optional = sqlite3_column_int64(row, 17) != 0;
+	message->is_report = sqlite3_column_int64(row, 18) != 0;
 	sqlite3_reset(row);
 	return 0;
 }

@@ -251,7 +251,7 @@ static void Q11_what_is_not_ours_is_left_alone(void **state)
 		size_t n;
 		const char *name;
 	} CASES[] = {
-		{ "newer format", 60, "\0\0\0\2", 4, "[queue-format]" },
+		{ "newer format", 60, "\0\0\0\3", 4, "[queue-format]" },
 		{ "older format", 60, "\0\0\0\0", 4, "[queue-format]" },
 		{ "another program's", 68, "\1\2\3\4", 4, "[queue-foreign]" },
 		{ "no database", 0, "hello, this is no database", 26, "[queue-damaged]" },
