@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/buffer.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 
@@ -22,6 +23,7 @@ static void read_mx(const ldns_rr *record, struct answer *answer);
 static void read_address(const ldns_rr *record, size_t n_bytes, struct answer *answer);
 static void read_tlsa_list(const ldns_rr_list *records, struct answer *answer);
 static bool read_tlsa(const ldns_rr *record, bool want_known, struct answer *answer);
+static void read_text(const ldns_rr *record, struct answer *answer);
 static void read_negative(ldns_pkt *packet, struct answer *answer);
 static bool is_record_of(const ldns_rr *record, const char *name, enum record_type type);
 static const ldns_rdf *field(const ldns_rr *record, size_t at, size_t n_fields, size_t n_bytes);
@@ -130,6 +132,7 @@ static void read_records(const ldns_rr_list *records, enum record_type type, str
 		case RECORD_AAAA: read_address(record, 16, answer); break;
 		case RECORD_MX: read_mx(record, answer); break;
 		case RECORD_CNAME: answer->n_links = 1; break;
+		case RECORD_TXT: read_text(record, answer); break;
 		case RECORD_TLSA: break;
 		}
 	}
@@ -139,7 +142,8 @@ static void read_records(const ldns_rr_list *records, enum record_type type, str
 	if (type == RECORD_TLSA)
 		read_tlsa_list(records, answer);
 	if (((type == RECORD_A || type == RECORD_AAAA) && answer->n_addresses == 0) ||
-	    (type == RECORD_MX && answer->n_mx == 0))
+	    (type == RECORD_MX && answer->n_mx == 0) ||
+	    (type == RECORD_TXT && answer->n_texts == 0))
 		answer_fail(answer, ANSWER_ERROR, "the records lack their fields");
 }
 
@@ -240,6 +244,30 @@ static bool read_tlsa(const ldns_rr *record, bool want_known, struct answer *ans
 	answer->tlsa = mem_resize(answer->tlsa, answer->n_tlsa + 1, sizeof *answer->tlsa);
 	answer->tlsa[answer->n_tlsa++] = tlsa;
 	return true;
+}
+
+/* Each field is a string with its length before it, RFC 1035 3.3.14. */
+static void read_text(const ldns_rr *record, struct answer *answer)
+{
+	size_t n_strings = ldns_rr_rd_count(record);
+	struct buffer text;
+
+	if (n_strings == 0 || answer->n_texts == ANSWER_TEXTS_MAX)
+		return;
+	buffer_init(&text, UINT16_MAX);
+	for (size_t i = 0; i < n_strings; i++) {
+		const ldns_rdf *string = field(record, i, n_strings, 0);
+		const char *bytes;
+		size_t n = string != NULL ? ldns_rdf_size(string) : 0;
+
+		if (n < 2)
+			continue;
+		bytes = (const char *)ldns_rdf_data(string) + 1;
+		for (size_t at = 0; at + 1 < n; at++)
+			buffer_add(&text, bytes[at] != '\0' ? &bytes[at] : "\x7f", 1);
+	}
+	answer->texts = mem_resize(answer->texts, answer->n_texts + 1, sizeof *answer->texts);
+	answer->texts[answer->n_texts++] = buffer_take(&text);
 }
 
 static void read_negative(ldns_pkt *packet, struct answer *answer)
@@ -362,6 +390,9 @@ void answer_finish(struct answer *answer)
 	for (size_t i = 0; i < answer->n_tlsa; i++)
 		free(answer->tlsa[i].data);
 	free(answer->tlsa);
+	for (size_t i = 0; i < answer->n_texts; i++)
+		free(answer->texts[i]);
+	free(answer->texts);
 	free(answer->addresses);
 	free(answer->mx);
 	*answer = (struct answer){ 0 };

@@ -18,16 +18,18 @@ enum {
 	ANSWER_ADDRESSES_MAX = 16, /* of one family */
 	ANSWER_TLSA_MAX = 64,
 	ANSWER_TLSA_BYTES_MAX = 16384, /* of all records of one name together */
+	ANSWER_TEXTS_MAX = 100,        /* TXT records; all of them fit into a packet's 64 KB */
 	ANSWER_LINKS_MAX = 10,         /* of a CNAME chain */
 	ANSWER_TTL_MAX = 86400,        /* seconds */
 	ANSWER_WHY_MAX = 160,
 };
 
-/* The numbers of the DNS (RFC 1035 3.2.2, RFC 3596, RFC 6698). */
+/* The numbers of the DNS (RFC 1035 3.2.2, 3.3.14, RFC 3596, RFC 6698). */
 enum record_type {
 	RECORD_A = 1,
 	RECORD_CNAME = 5,
 	RECORD_MX = 15,
+	RECORD_TXT = 16,
 	RECORD_AAAA = 28,
 	RECORD_TLSA = 52,
 };
@@ -90,12 +92,15 @@ struct answer {
 	struct tlsa_record *tlsa; /* those of a known usage, selector and matching type first */
 	size_t n_tlsa;
 	size_t n_tlsa_malformed; /* shorter than their three numbers, RFC 6698 2.1 */
+	char **texts;            /* of TXT records, each with its strings joined (RFC 7208 3.3) */
+	size_t n_texts;
 };
 
 /*
  * Reads the packet that answers (name, type). Never fails: what can't be read is an answer whose
  * status is ANSWER_ERROR and whose why says what was wrong. name is canonical, or has a service
- * prefix as _25._tcp.mx.example. security is that of the whole packet. answer_finish() it.
+ * prefix as _25._tcp.mx.example. security is that of the whole packet. A NUL in a TXT record becomes
+ * DEL, which means as little in all that is read from such records. answer_finish() it.
  */
 void answer_read(const void *packet, size_t n_packet, const char *name, enum record_type type,
     enum security security, struct answer *answer);

@@ -23,6 +23,7 @@ static void check(const struct answer *answer)
 	for (size_t i = 0; i < answer->n_tlsa; i++)
 		n_bytes += answer->tlsa[i].n_data;
 	assert(n_bytes <= ANSWER_TLSA_BYTES_MAX);
+	assert(answer->n_texts <= ANSWER_TEXTS_MAX);
 	for (size_t i = 0; i < answer->n_mx; i++) {
 		const struct mx_record *mx = &answer->mx[i];
 
@@ -40,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		enum record_type type;
 		const char *name;
 	} asked[] = { { RECORD_A, "d.test" }, { RECORD_AAAA, "d.test" }, { RECORD_MX, "d.test" },
-		{ RECORD_CNAME, "d.test" }, { RECORD_TLSA, "_25._tcp.d.test" } };
+		{ RECORD_CNAME, "d.test" }, { RECORD_TLSA, "_25._tcp.d.test" },
+		{ RECORD_TXT, "d.test" } };
 	struct answer answer;
 	size_t which;
 

@@ -71,7 +71,7 @@ void packet_add(struct packet *p, int section, const char *record)
 void packet_add_raw(struct packet *p, int section, const char *owner, unsigned type, uint32_t ttl_s,
     const char *hex)
 {
-	uint8_t rdata[4096];
+	uint8_t rdata[PACKET_MAX];
 	size_t n = 0;
 
 	if (!hex_decode(hex, strlen(hex), rdata, sizeof rdata, &n))

@@ -124,6 +124,28 @@ static const struct answer_case cases[] = {
 	{ "TLSA of unknown numbers come last", "_25._tcp.d.test", RECORD_TLSA, 0,
 	    "_25._tcp.d.test. 300 IN TLSA 255 1 1 00\n_25._tcp.d.test. 300 IN TLSA 3 1 1 " SHA,
 	    "ok ttl=300 | 3 1 1 " SHA " | 255 1 1 00" },
+	{ "TXT", "_mta-sts.d.test", RECORD_TXT, 0,
+	    "_mta-sts.d.test. 300 IN TXT \"v=STSv1; id=1;\"\n_mta-sts.d.test. 300 IN TXT b",
+	    "ok ttl=300 | 'v=STSv1; id=1;' | 'b'" },
+	{ "N12 TXT of several strings", "d.test", RECORD_TXT, 0,
+	    "d.test. 300 IN TXT \"v=STSv1; \" \"id=\" \"1;\"", "ok ttl=300 | 'v=STSv1; id=1;'" },
+	{ "N12 TXT of a zero-length string", "d.test", RECORD_TXT, 0, "raw 16 00",
+	    "ok ttl=300 | ''" },
+	{ "N12 TXT with zero-length strings between", "d.test", RECORD_TXT, 0,
+	    "raw 16 000161000001620001630000", "ok ttl=300 | 'abc'" },
+	{ "N12 TXT of 0 bytes", "d.test", RECORD_TXT, 0, "raw 16 ",
+	    "error: the records lack their fields" },
+	{ "N12 TXT of 0 bytes beside another", "d.test", RECORD_TXT, 0, "raw 16 \nraw 16 0161",
+	    "ok ttl=300 | 'a'" },
+	{ "N12 TXT longer than its record", "d.test", RECORD_TXT, 0, "raw 16 ff6161",
+	    "error: the answer can't be read" },
+	{ "TXT with NUL and others", "d.test", RECORD_TXT, 0, "raw 16 05610062ff0a",
+	    "ok ttl=300 | 'a\x7f"
+	    "b\xff\n'" },
+	{ "TXT behind a CNAME", "_mta-sts.d.test", RECORD_TXT, 0,
+	    "_mta-sts.d.test. 300 IN CNAME sts.e.test.\nsts.e.test. 90 IN TXT a",
+	    "ok ttl=90 to sts.e.test by 1 | 'a'" },
+	{ "no TXT", "d.test", RECORD_TXT, 3, "soa", "no such name ttl=60" },
 };
 
 static void make_packet(const struct answer_case *c, struct packet *p);
@@ -184,6 +206,7 @@ static void print_answer(const struct answer *answer, struct buffer *out)
 	if (finding_is_failure(&answer->finding)) {
 		buffer_print(out, ": %s", answer->finding.why);
 		assert_int_equal(answer->n_mx + answer->n_addresses + answer->n_tlsa, 0);
+		assert_int_equal(answer->n_texts, 0);
 		return;
 	}
 	assert_string_equal(answer->finding.why, "");
@@ -210,6 +233,8 @@ static void print_answer(const struct answer *answer, struct buffer *out)
 	}
 	if (answer->n_tlsa_malformed > 0)
 		buffer_print(out, " | malformed %zu", answer->n_tlsa_malformed);
+	for (size_t i = 0; i < answer->n_texts; i++)
+		buffer_print(out, " | '%s'", answer->texts[i]);
 }
 
 /* N8: ten links are followed, the eleventh is not. */
@@ -314,6 +339,40 @@ static void test_too_much_tlsa_is_an_error(void **state)
 	free(p);
 }
 
+/* 250 strings of 255 letters are one text; of 1,000 records the first are kept. */
+static void n12_txt_of_64_kb(void **state)
+{
+	struct packet *p = mem_create(sizeof *p);
+	char *hex = mem_create(2 * 250 * 256 + 1);
+	struct answer answer;
+
+	(void)state;
+	for (size_t i = 0; i < 250; i++) {
+		memset(hex + 512 * i, '6', 512);
+		memcpy(hex + 512 * i, "ff", 2);
+	}
+	packet_start(p, 1, 0, "d.test", RECORD_TXT);
+	packet_add_raw(p, PACKET_ANSWER, "d.test", RECORD_TXT, 300, hex);
+	answer_read(p->bytes, p->n, "d.test", RECORD_TXT, SECURITY_SECURE, &answer);
+	assert_int_equal(answer.n_texts, 1);
+	assert_int_equal(strlen(answer.texts[0]), 250 * 255);
+	assert_int_equal(strspn(answer.texts[0], "f"), 250 * 255);
+	answer_finish(&answer);
+
+	packet_start(p, 1, 0, "d.test", RECORD_TXT);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(hex, 9, "03%02x%02x61", 'a' + i / 26 % 26, 'a' + i % 26);
+		packet_add_raw(p, PACKET_ANSWER, "d.test", RECORD_TXT, 300, hex);
+	}
+	answer_read(p->bytes, p->n, "d.test", RECORD_TXT, SECURITY_SECURE, &answer);
+	assert_int_equal(answer.finding.status, ANSWER_OK);
+	assert_int_equal(answer.n_texts, ANSWER_TEXTS_MAX);
+	assert_string_equal(answer.texts[27], "bba");
+	answer_finish(&answer);
+	free(hex);
+	free(p);
+}
+
 /* Every way to cut a packet short, and every byte of it changed: never more than an error. */
 static void test_broken_packets(void **state)
 {
@@ -368,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_lists_are_bounded),
 		cmocka_unit_test(test_tlsa_list_keeps_the_useful),
 		cmocka_unit_test(test_too_much_tlsa_is_an_error),
+		cmocka_unit_test(n12_txt_of_64_kb),
 		cmocka_unit_test(test_broken_packets),
 		cmocka_unit_test(test_truncated),
 	};

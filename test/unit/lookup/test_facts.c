@@ -373,7 +373,8 @@ static void read_record(char *word, enum record_type type, struct answer *answer
 		answer->tlsa[0] = (struct tlsa_record){ 3, 1, 1, mem_create(32), 32 };
 		answer->n_tlsa = 1;
 		return;
-	case RECORD_CNAME: return;
+	case RECORD_CNAME:
+	case RECORD_TXT: return;
 	}
 }
 
