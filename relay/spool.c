@@ -21,6 +21,7 @@
 #include "relay/spool_request.h"
 #include "relay/spool_segment.h"
 #include "relay/spool_store.h"
+#include "relay/spool_task.h"
 #include "relay/spool_writer.h"
 
 enum { HOUSEKEEP_MS = 60 * 1000 };
@@ -46,6 +47,7 @@ static void on_housekeep(void *arg);
 static void on_answers(int fd, void *arg);
 static bool answer(struct spool_request *request);
 static bool answer_list(struct spool_request *request);
+static bool answer_task(struct spool_request *request);
 static void close_directories(struct spool *spool);
 
 struct spool *spool_open(
@@ -257,6 +259,8 @@ static bool answer(struct spool_request *request)
 		break;
 	case SPOOL_LIST: return answer_list(request);
 	case SPOOL_COUNT: request->done.counted(request->arg, &request->count); break;
+	case SPOOL_CHANGE_TASK:
+	case SPOOL_FIND_TASK: return answer_task(request);
 	case SPOOL_LOG: log_write(request->log.level, "%s", request->log.text); break;
 	case SPOOL_GIVE_BACK:
 	case SPOOL_SET_ASIDE:
@@ -281,6 +285,14 @@ static bool answer_list(struct spool_request *request)
 	}
 	request->done.listed(request->arg, NULL);
 	return true;
+}
+
+static bool answer_task(struct spool_request *request)
+{
+	if (request->task.calls->answer != NULL)
+		request->task.calls->answer(request);
+	request->now_s = clock_wall_s();
+	return !request->task.has_more;
 }
 
 bool spool_has_room(struct spool *spool, uint64_t size_bytes, struct outcome *why)
@@ -465,6 +477,18 @@ void spool_count(struct spool *spool, spool_counted *done, void *arg)
 	struct spool_request *request = spool_request_create(SPOOL_COUNT, clock_wall_s(), arg);
 
 	request->done.counted = done;
+	spool_writer_ask(&spool->writer, request);
+}
+
+void spool_ask(
+    struct spool *spool, const struct task_calls *calls, void *work, struct message *message)
+{
+	struct spool_request *request = spool_request_create(
+	    calls->changes ? SPOOL_CHANGE_TASK : SPOOL_FIND_TASK, clock_wall_s(), NULL);
+
+	request->task.calls = calls;
+	request->task.work = work;
+	request->task.message = message;
 	spool_writer_ask(&spool->writer, request);
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "relay/base/mem.h"
+#include "relay/spool_task.h"
 
 static void finish_settle(struct request_settle *settle);
 static void finish_find(struct request_find *find);
@@ -39,6 +40,8 @@ void spool_request_destroy(struct spool_request *request)
 		free(request->list.id);
 		free(request->list.address);
 		break;
+	case SPOOL_CHANGE_TASK:
+	case SPOOL_FIND_TASK: request->task.calls->finish(request->task.work); break;
 	case SPOOL_SEGMENT_ADD:
 		if (request->segment.fd != -1)
 			close(request->segment.fd);

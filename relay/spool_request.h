@@ -20,11 +20,13 @@ enum spool_kind {
 	SPOOL_SET_ASIDE,
 	SPOOL_RETRY,
 	SPOOL_REMOVE,
-	SPOOL_HOUSEKEEP, /* forget what was settled long ago, sweep segments */
+	SPOOL_CHANGE_TASK, /* what it does is defined elsewhere: spool_task.h */
+	SPOOL_HOUSEKEEP,   /* forget what was settled long ago, sweep segments */
 	/* read it, after that transaction */
 	SPOOL_FIND,
 	SPOOL_LIST,
 	SPOOL_COUNT,
+	SPOOL_FIND_TASK,
 	/* concern the files alone */
 	SPOOL_SEGMENT_ADD,
 	SPOOL_SEGMENT_RELEASE,
@@ -91,6 +93,12 @@ struct spool_request {
 			size_t n_entries;
 		} list;
 		struct spool_counts count;
+		struct request_task {
+			const struct task_calls *calls;
+			void *work;
+			struct message *message; /* that comes in with it; NULL: none */
+			bool has_more;           /* answered in part: it runs again */
+		} task;
 		struct request_segment {
 			uint64_t number;
 			int fd; /* -1 once the table has it */

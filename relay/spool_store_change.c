@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/spool_policies.h"
 #include "relay/spool_store.h"
+#include "relay/spool_task.h"
 
 /* Settled recipients are remembered this long, for "why". */
 enum { REMEMBER_S = 24 * 3600, FORGET_AT_ONCE = 500, RETRY_AT_ONCE = 1000 };
@@ -73,10 +75,12 @@ static int change(struct store *store, struct spool_request *request)
 	case SPOOL_SET_ASIDE: return set_aside(store, request);
 	case SPOOL_RETRY: return retry(store, request);
 	case SPOOL_REMOVE: return remove_one(store, request);
+	case SPOOL_CHANGE_TASK: return request->task.calls->run(store, request);
 	case SPOOL_HOUSEKEEP: return forget(store, request);
 	case SPOOL_FIND:
 	case SPOOL_LIST:
 	case SPOOL_COUNT:
+	case SPOOL_FIND_TASK:
 	case SPOOL_SEGMENT_ADD:
 	case SPOOL_SEGMENT_RELEASE:
 	case SPOOL_LOG: break;
@@ -392,6 +396,10 @@ static int forget(struct store *store, struct spool_request *request)
 {
 	int64_t before = request->now_s - REMEMBER_S, most = FORGET_AT_ONCE;
 
+	if (store_run(store_bind(store, STORE_forget_expired, "i", request->now_s)) == -1 ||
+	    store_run(store_bind(store, STORE_forget_surplus, "i", (int64_t)SPOOL_POLICIES_MAX)) ==
+		-1)
+		return -1;
 	if (store_run(store_bind(store, STORE_forget_recipients, "ii", before, most)) == -1 ||
 	    store_run(store_bind(store, STORE_forget_messages, "ii", before, most)) == -1)
 		return -1;

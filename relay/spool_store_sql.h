@@ -65,6 +65,16 @@
 	    "DELETE FROM messages WHERE number IN (SELECT number FROM messages"                    \
 	    " INDEXED BY messages_settled WHERE settled_s IS NOT NULL AND settled_s < ?"           \
 	    " ORDER BY settled_s, number LIMIT ?)")                                                \
+	X(keep_policy, "INSERT OR REPLACE INTO sts_policies VALUES (?, ?, ?, ?, ?)")               \
+	X(forget_policy, "DELETE FROM sts_policies WHERE domain = ?")                              \
+	X(find_policy, "SELECT domain, id, policy, fetched_s, expires_s FROM sts_policies"         \
+		       " WHERE domain = ? AND expires_s > ?")                                      \
+	X(read_policies, "SELECT domain, id, policy, fetched_s, expires_s FROM sts_policies"       \
+			 " WHERE domain > ? AND expires_s > ? ORDER BY domain LIMIT ?")            \
+	X(forget_expired, "DELETE FROM sts_policies WHERE expires_s <= ?")                         \
+	X(forget_surplus, "DELETE FROM sts_policies WHERE domain IN (SELECT domain"                \
+			  " FROM sts_policies INDEXED BY sts_policies_expiry"                      \
+			  " ORDER BY expires_s DESC LIMIT -1 OFFSET ?)")                           \
 	X(clamp, "UPDATE recipients SET next_try_s = ?1 WHERE state = 0 AND next_try_s > ?1")      \
 	X(living_segments, "SELECT segment, size FROM messages INDEXED BY messages_living"         \
 			   " WHERE settled_s IS NULL")                                             \

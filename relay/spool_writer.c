@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "relay/base/mem.h"
+#include "relay/spool_task.h"
 
 enum { RETRY_WAIT_S = 1, BACKWARDS_S = 60, LEAST_INODES = 64 };
 
@@ -231,6 +232,8 @@ static struct message *message_of(struct spool_request *request)
 		return &request->commit;
 	if (request->kind == SPOOL_SETTLE && request->settle.has_bounce)
 		return &request->settle.bounce;
+	if (request->kind == SPOOL_CHANGE_TASK)
+		return request->task.message;
 	return NULL;
 }
 
@@ -306,7 +309,7 @@ static void fail_changes(
 static bool outlives_failure(const struct spool_request *request)
 {
 	return request->kind == SPOOL_SETTLE || request->kind == SPOOL_GIVE_BACK ||
-	       request->kind == SPOOL_SET_ASIDE;
+	       request->kind == SPOOL_SET_ASIDE || request->kind == SPOOL_CHANGE_TASK;
 }
 
 static void answer_questions(struct spool_writer *writer, struct spool_requests *turn)
@@ -323,6 +326,9 @@ static void answer_questions(struct spool_writer *writer, struct spool_requests 
 				request->find.next_due_s = request->now_s + 10;
 		} else if (request->kind == SPOOL_LIST) {
 			rc = store_list(writer->store, request);
+		} else if (request->kind == SPOOL_FIND_TASK) {
+			rc = request->task.calls->run(writer->store, request);
+			request->task.has_more &= rc == 0;
 		} else if (request->kind == SPOOL_COUNT) {
 			count(writer, &request->count);
 		} else if (request->kind == SPOOL_SEGMENT_RELEASE) {

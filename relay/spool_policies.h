@@ -1,0 +1,33 @@
+/*
+ * The MTA-STS policies that are in force, kept over a restart (RFC 8461 3.3): a policy whose host is
+ * down, or was taken down, still counts until it expires. Used by the queue role alone, as all of the
+ * spool (spool.h).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "relay/lookup/sts.h"
+#include "relay/spool.h"
+
+/* Past it those that expire first are forgotten. */
+enum { SPOOL_POLICIES_MAX = 100000 };
+
+/*
+ * In place of what is kept for its domain; an empty policy: nothing is kept. Copies. No policy is
+ * longer than STS_POLICY_MAX.
+ */
+void spool_policy_keep(struct spool *spool, const struct sts_kept *kept);
+
+/* Called once or more; the texts live until it returns. After is_last no more comes. */
+typedef void spool_policies_found(
+    void *arg, const struct sts_kept *policies, size_t n, bool is_last);
+
+/* All that have not expired, in parts of about SPOOL_POLICIES_PART bytes at most. */
+enum { SPOOL_POLICIES_PART = 1 << 20 };
+void spool_policies_read(struct spool *spool, spool_policies_found *found, void *arg);
+
+/* That of one domain; found is called once, with n 0 if there is none in force. */
+void spool_policy_find(
+    struct spool *spool, const char *domain, spool_policies_found *found, void *arg);
