@@ -103,7 +103,7 @@ static void choose_recipients(struct attempt *a);
 static void take_verdicts(struct attempt *a, const struct transact_result *result);
 static void settle_all(struct attempt *a, const struct outcome *what);
 static void settle(struct attempt *a, size_t recipient, const struct outcome *what);
-static void show(struct attempt *a, const char *instead);
+static void show(struct attempt *a, const char *failed);
 static void pass_time(struct attempt *a, int64_t *spent_ms);
 static void leave(struct attempt *a, bool is_over);
 
@@ -266,7 +266,7 @@ static enum flow approached(struct attempt *a)
 
 	a->address = result->at; /* the present one, until troubled() passes it over */
 	if (result->stream == NULL && a->result.evidence[0] == '\0')
-		show(a, "not connected");
+		show(a, "connect");
 	a->stream = result->stream;
 	a->left_open = false;
 	a->n_sessions += a->stream != NULL;
@@ -283,9 +283,7 @@ static enum flow compare(struct attempt *a)
 	uint64_t size = message->header.length + message->body.length;
 	struct outcome what;
 
-	show(a, "plaintext");
-	if (!a->approached.is_secure)
-		log_info("%s: %s", message->id, a->result.evidence);
+	show(a, "");
 	if (a->approached.can.size_max > 0 && size > a->approached.can.size_max) {
 		outcome_say(&what, 552, "5.3.4", "size-exceeded",
 		    "The message has %llu bytes, and %s takes no more than %llu: it was not sent",
@@ -421,13 +419,8 @@ static enum flow troubled(
 
 static void note_refusal(struct attempt *a, enum point point, const struct outcome *what)
 {
-	char instead[OUTCOME_NAME_MAX + 32];
-
-	if (point < POINT_BANNER || point > POINT_TLS)
-		return;
-	snprintf(instead, sizeof instead, "nothing sent [%s]",
-	    what->name[0] != '\0' ? what->name : "refused");
-	show(a, instead);
+	if (point >= POINT_BANNER && point <= POINT_TLS)
+		show(a, what->name[0] != '\0' ? what->name : "refused");
 }
 
 static void pass_over(struct attempt *a, enum point point)
@@ -490,14 +483,24 @@ static void settle(struct attempt *a, size_t recipient, const struct outcome *wh
 	a->n_left--;
 }
 
-/* The host, and what it has shown or what there is instead; but the one that took mail stays. */
-static void show(struct attempt *a, const char *instead)
+/*
+ * The host, and what it has shown, or why nothing is sent to it; but the one that took mail stays on
+ * the record.
+ */
+static void show(struct attempt *a, const char *failed)
 {
+	char text[EVIDENCE_MAX];
+	struct evidence e;
+
+	evidence_gather(
+	    &a->plan, host(a), a->approached.is_secure ? stream_evidence(a->stream) : NULL, &e);
+	snprintf(e.failed, sizeof e.failed, "%s", failed);
+	evidence_print(&e, text);
+	log_info("%s: %s", a->job.message->id, text);
 	if (a->has_moved)
 		return;
 	snprintf(a->result.host, sizeof a->result.host, "%s", a->approached.peer);
-	evidence_print(host(a), a->approached.is_secure ? stream_evidence(a->stream) : NULL,
-	    instead, a->result.evidence);
+	memcpy(a->result.evidence, text, sizeof text);
 }
 
 static void pass_time(struct attempt *a, int64_t *spent_ms)

@@ -201,8 +201,8 @@ static void share_failure(struct job *job, const struct outcome *site_down)
 	job->has_result = true;
 	job->feedback = SCHEDULE_NOT_TRIED;
 	job->host = mem_copy_text("");
-	job->evidence =
-	    mem_copy_text("not tried: another message for the domain met this just before");
+	/* Not tried: another message for the domain met this just before. */
+	job->evidence = mem_copy_text("achieved=none failed=site-down");
 	job->n_results = job->job.message.n_recipients;
 	job->results = mem_create(job->n_results * sizeof *job->results);
 	for (size_t i = 0; i < job->n_results; i++) {

@@ -35,3 +35,14 @@ bool tls_level_parse(const char *word, enum tls_level *level)
 	}
 	return false;
 }
+
+bool tls_demand_parse(const char *word, enum tls_demand *demand)
+{
+	for (size_t i = 0; i < sizeof demand_names / sizeof demand_names[0]; i++) {
+		if (strcmp(word, demand_names[i]) == 0) {
+			*demand = (enum tls_demand)i;
+			return true;
+		}
+	}
+	return false;
+}

@@ -49,3 +49,4 @@ const char *tls_demand_name(enum tls_demand demand);
 
 /* false if the word is none of ours. */
 bool tls_level_parse(const char *word, enum tls_level *level);
+bool tls_demand_parse(const char *word, enum tls_demand *demand);

@@ -16,6 +16,7 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
+#include "relay/evidence.h"
 #include "relay/lookup/facts.h"
 #include "relay/message_wire.h"
 #include "relay/proc/role.h"
@@ -37,7 +38,7 @@ struct queue {
 	uint8_t feedback, state;
 	uint32_t place;
 	size_t n_results;
-	char host[OUTCOME_WHO_MAX], evidence[600], text[OUTCOME_TEXT_MAX];
+	char host[OUTCOME_WHO_MAX], evidence[EVIDENCE_MAX], text[OUTCOME_TEXT_MAX];
 };
 
 struct act {
@@ -234,7 +235,8 @@ static void test_job_comes_and_goes(void **state)
 	assert_int_equal(act.queue.state, RECIPIENT_DELIVERED);
 	assert_string_equal(act.queue.text, "queued");
 	assert_int_equal(strncmp(act.queue.host, "mx.example[127.0.0.1]:", 22), 0);
-	assert_string_equal(act.queue.evidence, "plaintext, level may by default, mx.example");
+	assert_string_equal(
+	    act.queue.evidence, "required=may by=default achieved=none host=mx.example");
 	say_kept(&act);
 	run_a_while(&act);
 	new_queue(&act);
