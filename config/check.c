@@ -3,7 +3,6 @@
  * arrays are put in the order the finders expect.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,8 @@ static void complain_key(struct reading *r, const struct config_domain *d, const
     const char *path, size_t line);
 static void check_account(struct reading *r, const struct config_account *a);
 static void check_retry(struct reading *r);
-static int open_file(const char *path, struct stat *st);
+static void check_routes(struct reading *r);
+static void check_reports(struct reading *r);
 static void sort(struct config *c);
 static int by_domain(const void *a, const void *b);
 static int by_account(const void *a, const void *b);
@@ -41,19 +41,8 @@ void check_everything(struct reading *r)
 	sort(c);
 	for (size_t i = 0; i < c->n_accounts; i++)
 		check_account(r, &c->accounts[i]);
-	for (size_t i = 0; i < c->n_partners; i++) {
-		struct stat st;
-		int fd =
-		    c->partners[i].ca_file == NULL ? 0 : open_file(c->partners[i].ca_file, &st);
-
-		if (fd < 0)
-			reading_error(r,
-			    proof_find_section(&r->proof, "partner", c->partners[i].name, 0),
-			    "ca of partner '%s': cannot read '%s': %s", c->partners[i].name,
-			    c->partners[i].ca_file, strerror(errno));
-		else if (fd > 0)
-			close(fd);
-	}
+	check_routes(r);
+	check_reports(r);
 }
 
 static void check_required(struct reading *r)
@@ -116,7 +105,7 @@ static void check_file(
 			    r, line, "%s is missing: write %s { %s = FILE }", key, section, key);
 		return;
 	}
-	fd = open_file(path, &st);
+	fd = reading_open_file(path, &st);
 	if (fd < 0)
 		findings_add(&r->findings, written ? FINDING_ERROR : FINDING_WARNING, line,
 		    "%s of %s: cannot read '%s': %s%s", key, section, path, strerror(errno),
@@ -133,7 +122,7 @@ static void check_keys(struct reading *r, const struct config_domain *d)
 		char *path =
 		    mem_print("%s/%s/%s.pem", r->config->dkim_keys, d->name, d->selectors[i]);
 		struct stat st;
-		int fd = open_file(path, &st);
+		int fd = reading_open_file(path, &st);
 
 		if (fd < 0)
 			complain_key(r, d, d->selectors[i], path, line);
@@ -199,18 +188,45 @@ static void check_retry(struct reading *r)
 		    "mail would expire before its first retry (%u s)", t->first);
 }
 
-/* A descriptor, or -1 and errno. Opening is the only honest test of what may be read. */
-static int open_file(const char *path, struct stat *st)
+/* Whether each login is in the file is for those to say who may read it. */
+static void check_routes(struct reading *r)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct config *c = r->config;
+	struct stat st;
+	size_t i = 0, line;
+	int fd;
 
+	while (i < c->n_routes && c->routes[i].login == NULL)
+		i++;
+	if (i == c->n_routes)
+		return;
+	line = proof_find_section(&r->proof, "route", c->routes[i].domain, 0);
+	fd = reading_open_file(c->route_passwords, &st);
 	if (fd < 0)
-		return -1;
-	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
-		return fd;
-	close(fd);
-	errno = EISDIR;
-	return -1;
+		reading_error(r, line,
+		    "login of route '%s': cannot read '%s': %s%s; write the line: %s PASSWORD",
+		    c->routes[i].domain, c->route_passwords, strerror(errno),
+		    errno == EACCES ? " (run this as root)" : "", c->routes[i].login);
+	else if ((st.st_mode & 07777 & ~0640U) != 0)
+		reading_error(r, line,
+		    "'%s' holds passwords and is open to more than its owner and the readers in its "
+		    "group: chmod 0640 it",
+		    c->route_passwords);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Reports are judged by their signature (RFC 8460 3): unsigned they are only noise. */
+static void check_reports(struct reading *r)
+{
+	const struct config_tlsrpt *t = &r->config->tlsrpt;
+	const char *domain = t->from == NULL ? NULL : strrchr(t->from, '@') + 1;
+
+	if (t->scope == TLSRPT_OFF || domain == NULL ||
+	    config_find_domain(r->config, domain) != NULL)
+		return;
+	reading_error(r, reading_line(r, "tls-reports", "from"),
+	    "from = %s: there is no domain %s { dkim = ... } to sign the reports", t->from, domain);
 }
 
 static void sort(struct config *c)

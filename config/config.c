@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/certificates.h"
+
+static void free_sections(struct config *c);
+static void free_partner(struct config_partner *p);
 static void free_texts(char **texts, size_t n);
 
 const struct config_domain *config_find_domain(const struct config *config, const char *name)
@@ -110,6 +114,22 @@ void config_destroy(struct config **config)
 	}
 	free(c->dns_stubs);
 	free(c->dns_trust_anchor);
+	free(c->dns_check.signed_name);
+	free(c->dns_check.broken_name);
+	free(c->dns_check.unsigned_name);
+	free_sections(c);
+	free(c->route_passwords);
+	free(c->delivery.ca_file);
+	free_texts(c->tlsrpt.domains, c->tlsrpt.n_domains);
+	free(c->tlsrpt.from);
+	free(c->tlsrpt.organization);
+	free(c->tlsrpt.contact);
+	free(c);
+	*config = NULL;
+}
+
+static void free_sections(struct config *c)
+{
 	for (size_t i = 0; i < c->n_domains; i++) {
 		free(c->domains[i].name);
 		free_texts(c->domains[i].selectors, c->domains[i].n_selectors);
@@ -120,16 +140,28 @@ void config_destroy(struct config **config)
 		free_texts(c->accounts[i].senders, c->accounts[i].n_senders);
 	}
 	free(c->accounts);
-	for (size_t i = 0; i < c->n_partners; i++) {
-		free(c->partners[i].name);
-		free_texts(c->partners[i].mx, c->partners[i].n_mx);
-		free(c->partners[i].ca_file);
-		free_texts(c->partners[i].fingerprints, c->partners[i].n_fingerprints);
-	}
+	for (size_t i = 0; i < c->n_partners; i++)
+		free_partner(&c->partners[i]);
 	free(c->partners);
-	free(c->delivery.ca_file);
-	free(c);
-	*config = NULL;
+	for (size_t i = 0; i < c->n_routes; i++) {
+		free(c->routes[i].domain);
+		free(c->routes[i].host);
+		free(c->routes[i].login);
+	}
+	free(c->routes);
+}
+
+static void free_partner(struct config_partner *p)
+{
+	free(p->name);
+	free_texts(p->mx, p->n_mx);
+	free(p->ca_file);
+	certificates_free(p->cas, p->n_cas);
+	free_texts(p->fingerprints, p->n_fingerprints);
+	free_texts(p->public_keys, p->n_public_keys);
+	if (p->exception != NULL)
+		free(p->exception->reason);
+	free(p->exception);
 }
 
 static void free_texts(char **texts, size_t n)

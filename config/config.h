@@ -31,11 +31,13 @@ struct config_domain {
 
 enum config_stream { STREAM_ORDINARY, STREAM_BULK };
 
+enum { CONFIG_REASON_MAX = 160 }; /* bytes */
+
 /* What a partner gets for a while, instead of what its rule says. Gone by itself at until_s. */
 struct config_exception {
 	int64_t until_s; /* wall clock; "2026-12-01" is its first second, UTC */
 	enum tls_level level;
-	char *reason; /* never empty */
+	char *reason; /* never empty, at most CONFIG_REASON_MAX */
 };
 
 struct config_account {

@@ -19,6 +19,7 @@ const struct key keys[] = {
 	{ "", "control", KEY_PATH, AT(control) },
 	{ "", "log", KEY_LOG, AT(log), "syslog" },
 	{ "", "passwords", KEY_PATH, AT(passwords), "passwords" },
+	{ "", "route-passwords", KEY_PATH, AT(route_passwords), "route-passwords" },
 	{ "", "dkim-keys", KEY_PATH, AT(dkim_keys), "dkim" },
 	{ "", "processes", KEY_NUMBER, AT(processes), "0", 0, 64 },
 
@@ -31,12 +32,18 @@ const struct key keys[] = {
 
 	{ "dns", "forward", KEY_LIST },
 	{ "dns", "trust-anchor", KEY_PATH, AT(dns_trust_anchor), "/usr/share/dns/root.key" },
+	{ "dns", "when-impaired", KEY_OTHER },
+	{ "dns", "check-signed", KEY_NAME, AT(dns_check.signed_name), "internet.nl" },
+	{ "dns", "check-broken", KEY_NAME, AT(dns_check.broken_name), "dnssec-failed.org" },
+	{ "dns", "check-unsigned", KEY_NAME, AT(dns_check.unsigned_name), "google.com" },
+	{ "dns", "check-every", KEY_SECONDS, AT(dns_check.every), "1h", 1, 7 * 86400 },
 	{ "dns.stub", "server", KEY_OTHER },
 
 	{ "delivery", "port", KEY_PORT, AT(delivery.port), "25", 1, 65535 },
 	{ "delivery", "ca-file", KEY_PATH, AT(delivery.ca_file),
 	    "/etc/ssl/certs/ca-certificates.crt" },
-	{ "delivery", "tls", KEY_LEVEL, AT(delivery.tls), "dane" },
+	{ "delivery", "tls", KEY_LEVEL, AT(delivery.tls), "dane", 0,
+	    KEY_LEVELS(TLS_MAY) | KEY_LEVELS(TLS_DANE) },
 	{ "delivery", "allow-loopback", KEY_SWITCH, AT(delivery.allow_loopback), "off" },
 	{ "delivery", "ipv4", KEY_SWITCH, AT(delivery.ipv4), "on" },
 	{ "delivery", "ipv6", KEY_SWITCH, AT(delivery.ipv6), "on" },
@@ -45,6 +52,17 @@ const struct key keys[] = {
 	{ "delivery", "connections-per-domain", KEY_NUMBER, AT(delivery.connections_per_domain),
 	    "20", 1, 10000 },
 	{ "delivery", "recipients", KEY_NUMBER, AT(delivery.recipients), "100", 1, 1000 },
+	{ "delivery", "dane-insecure-mx", KEY_LEVEL, AT(delivery.dane_insecure_mx), "may", 0,
+	    KEY_LEVELS(TLS_MAY) | KEY_LEVELS(TLS_ENCRYPT) | KEY_LEVELS(TLS_DANE) },
+	{ "delivery", "mta-sts", KEY_SWITCH, AT(delivery.mta_sts), "on" },
+	{ "delivery", "mta-sts-port", KEY_PORT, AT(delivery.mta_sts_port), "443", 1, 65535 },
+	{ "delivery", "idle-connections", KEY_NUMBER, AT(delivery.idle_connections), "50", 0,
+	    10000 },
+	/* Receivers close an idle session after 5 minutes (RFC 5321 4.5.3.2.7), many much sooner. */
+	{ "delivery", "idle-timeout", KEY_SECONDS, AT(delivery.idle_timeout), "5s", 1, 300 },
+	{ "delivery", "connection-age", KEY_SECONDS, AT(delivery.connection_age), "5m", 1, 3600 },
+	{ "delivery", "connection-messages", KEY_NUMBER, AT(delivery.connection_messages), "100", 1,
+	    10000 },
 
 	{ "retry", "first", KEY_SECONDS, AT(retry.first), "5m", 1, 86400 },
 	{ "retry", "longest", KEY_SECONDS, AT(retry.longest), "1h", 1, 7 * 86400 },
@@ -74,11 +92,28 @@ const struct key keys[] = {
 	{ "account", "senders", KEY_LIST },
 	{ "account", "rate", KEY_OTHER },
 	{ "account", "stream", KEY_OTHER },
+	{ "account", "tls-floor", KEY_OTHER },
 
 	{ "partner", "tls", KEY_OTHER },
 	{ "partner", "mx", KEY_LIST },
 	{ "partner", "ca", KEY_OTHER },
 	{ "partner", "fingerprint", KEY_LIST },
+	{ "partner", "public-key", KEY_LIST },
+	{ "partner", "mode", KEY_OTHER },
+	{ "partner.exception", "until", KEY_OTHER },
+	{ "partner.exception", "tls", KEY_OTHER },
+	{ "partner.exception", "reason", KEY_OTHER },
+
+	{ "route", "host", KEY_OTHER },
+	{ "route", "port", KEY_OTHER },
+	{ "route", "tls", KEY_OTHER },
+	{ "route", "login", KEY_OTHER },
+
+	{ "tls-reports", "send", KEY_OTHER },
+	{ "tls-reports", "domains", KEY_LIST },
+	{ "tls-reports", "from", KEY_OTHER },
+	{ "tls-reports", "organization", KEY_TEXT, AT(tlsrpt.organization) },
+	{ "tls-reports", "contact", KEY_TEXT, AT(tlsrpt.contact) },
 };
 const size_t n_keys = sizeof keys / sizeof keys[0];
 
@@ -93,6 +128,9 @@ const struct section sections[] = {
 	{ "domain", SECTION_NAMED, "domain NAME { ... }" },
 	{ "account", SECTION_NAMED, "account NAME { ... }" },
 	{ "partner", SECTION_NAMED, "partner DOMAIN { ... }" },
+	{ "partner.exception", SECTION_OPTIONAL, "exception { ... }" },
+	{ "route", SECTION_NAMED, "route DOMAIN { ... }" },
+	{ "tls-reports", SECTION_ONE, "tls-reports { ... }" },
 };
 const size_t n_sections = sizeof sections / sizeof sections[0];
 
@@ -125,6 +163,8 @@ static cfg_opt_t *create_table(const char *section, cfg_callback_t take)
 			continue;
 		table[n].name = name;
 		table[n].type = CFGT_SEC;
+		if (sections[i].kind == SECTION_OPTIONAL)
+			table[n].flags = CFGF_NODEFAULT;
 		if (sections[i].kind == SECTION_MANY)
 			table[n].flags = CFGF_MULTI;
 		if (sections[i].kind == SECTION_NAMED)

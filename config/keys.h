@@ -13,6 +13,7 @@
 enum key_kind {
 	KEY_TEXT,    /* char *, as written */
 	KEY_HOST,    /* char *, a canonical domain */
+	KEY_NAME,    /* the same, or empty: none */
 	KEY_PATH,    /* char *, absolute */
 	KEY_LOG,     /* char *: syslog, stderr or a path */
 	KEY_NUMBER,  /* uint32_t */
@@ -21,9 +22,9 @@ enum key_kind {
 	KEY_SIZE64,  /* uint64_t of bytes */
 	KEY_SECONDS, /* uint32_t: 90, 90s, 5m, 1h, 5d, 1w */
 	KEY_SWITCH,  /* bool: on, off, yes, no, true, false */
-	KEY_LEVEL,   /* enum tls_level: may, dane */
-	KEY_OTHER,   /* one value, read by hand in read.c */
-	KEY_LIST,    /* several values, read by hand in read.c */
+	KEY_LEVEL,   /* enum tls_level, one of the set in most */
+	KEY_OTHER,   /* one value, read by hand in read_*.c */
+	KEY_LIST,    /* several values, read by hand in read_*.c */
 };
 
 /* Sections: "" is the file itself. "dns.stub" stands within dns. */
@@ -33,10 +34,13 @@ struct key {
 	enum key_kind kind;
 	size_t offset;        /* in struct config */
 	const char *standard; /* NULL: computed, or none */
-	uint64_t least, most; /* of numbers, sizes and seconds */
+	uint64_t least, most; /* of numbers, sizes and seconds; KEY_LEVELS of levels */
 };
 
-enum section_kind { SECTION_ONE, SECTION_MANY, SECTION_NAMED };
+#define KEY_LEVELS(level) (1U << (level))
+
+/* Of ONE and OPTIONAL there is at most one; only OPTIONAL tells whether it was written at all. */
+enum section_kind { SECTION_ONE, SECTION_OPTIONAL, SECTION_MANY, SECTION_NAMED };
 
 struct section {
 	const char *name;

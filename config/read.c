@@ -3,6 +3,8 @@
  */
 #include "config/read.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +152,11 @@ static bool read_key(struct reading *r, const struct key *key, const struct writ
 			return complain(r, key, w, "a host name, as mail.example.org");
 		*text = mem_copy_text(domain);
 		return true;
+	case KEY_NAME:
+		if (w->text[0] != '\0' && !domain_canonical(w->text, strlen(w->text), domain))
+			return complain(r, key, w, "a domain name, or \"\" for none");
+		*text = mem_copy_text(w->text[0] == '\0' ? "" : domain);
+		return true;
 	case KEY_LOG:
 		if (strcmp(w->text, "syslog") == 0 || strcmp(w->text, "stderr") == 0) {
 			*text = mem_copy_text(w->text);
@@ -219,18 +226,10 @@ static void store_number(struct config *config, const struct key *key, uint64_t 
 		*(uint32_t *)(void *)member = (uint32_t)number;
 }
 
-/* Only the two that leave no domain without mail; stricter ones are for partners. */
 static bool read_level(struct reading *r, const struct key *key, const struct written *w)
 {
-	static const char *const words[] = { "may", "dane" };
-	enum tls_level level;
-
-	if (!tls_level_parse(w->text, &level) || (level != TLS_MAY && level != TLS_DANE)) {
-		reading_error_word(r, w, key->name, words, 2);
-		return false;
-	}
-	*(enum tls_level *)(void *)((char *)r->config + key->offset) = level;
-	return true;
+	return reading_level(r, w, key->name, (unsigned)key->most,
+	    (enum tls_level *)(void *)((char *)r->config + key->offset));
 }
 
 static bool complain(
@@ -255,6 +254,25 @@ void reading_error_word(struct reading *r, const struct written *w, const char *
 	    nearest == NULL ? "" : "'?");
 }
 
+bool reading_level(struct reading *r, const struct written *w, const char *key, unsigned allowed,
+    enum tls_level *level)
+{
+	const char *words[TLS_MTA_STS];
+	size_t n = 0;
+	enum tls_level parsed;
+
+	if (tls_level_parse(w->text, &parsed) && (allowed & KEY_LEVELS(parsed)) != 0) {
+		*level = parsed;
+		return true;
+	}
+	for (int i = 0; i < TLS_MTA_STS; i++) {
+		if ((allowed & KEY_LEVELS(i)) != 0)
+			words[n++] = tls_level_name((enum tls_level)i);
+	}
+	reading_error_word(r, w, key, words, n);
+	return false;
+}
+
 static void complete(struct config *config)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -263,6 +281,8 @@ static void complete(struct config *config)
 		config->processes = cores < 1 ? 1 : cores > 64 ? 64 : (uint32_t)cores;
 	if (config->control == NULL)
 		config->control = mem_print("%s/control", config->spool);
+	if (config->tlsrpt.organization == NULL)
+		config->tlsrpt.organization = mem_copy_text(config->hostname);
 }
 
 const struct written *reading_value(cfg_t *section, const char *name, unsigned nth)
@@ -285,7 +305,31 @@ size_t reading_line(const struct reading *r, const char *section, const char *ke
 	return w != NULL ? w->line : proof_find_section(&r->proof, section, NULL, 0);
 }
 
+size_t reading_section_line(const struct reading *r, cfg_t *section)
+{
+	return proof_find_section(&r->proof, cfg_name(section), cfg_title(section), 0);
+}
+
+void reading_add_text(char ***texts, size_t *n, char *text)
+{
+	*texts = mem_resize(*texts, *n + 1, sizeof **texts);
+	(*texts)[(*n)++] = text;
+}
+
 char *reading_path(const struct reading *r, const char *text)
 {
 	return source_path_beside(r->config->path, text);
+}
+
+int reading_open_file(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+		return fd;
+	close(fd);
+	errno = EISDIR;
+	return -1;
 }

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <confuse.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "config/config.h"
 #include "config/findings.h"
@@ -32,6 +34,12 @@ unsigned reading_count(cfg_t *section, const char *name);
 /* The line of a key, of the section if the key is not there, of the whole (0) if neither is. */
 size_t reading_line(const struct reading *r, const char *section, const char *key);
 
+/* The line of a section that has a name. */
+size_t reading_section_line(const struct reading *r, cfg_t *section);
+
+/* Into a list of the configuration, which owns it then. */
+void reading_add_text(char ***texts, size_t *n, char *text);
+
 /* A path made absolute: relative ones are beside the configuration. */
 char *reading_path(const struct reading *r, const char *text);
 
@@ -43,8 +51,19 @@ char *reading_path(const struct reading *r, const char *text);
 void reading_error_word(struct reading *r, const struct written *w, const char *key,
     const char *const *words, size_t n_words);
 
-/* read_sections.c: the sections that come more than once, into r->config. */
+/* A descriptor of a regular file, or -1 and errno. Opening is the only honest test of a right. */
+int reading_open_file(const char *path, struct stat *st);
+
+/* A level of the allowed set (KEY_LEVELS), or false and a finding that says which there are. */
+bool reading_level(struct reading *r, const struct written *w, const char *key, unsigned allowed,
+    enum tls_level *level);
+
+/* Each into r->config: the sections that are more than values of their own. */
 void read_sections(struct reading *r);
+void read_accounts(struct reading *r);
+void read_partners(struct reading *r);
+void read_routes(struct reading *r);
+void read_reports(struct reading *r);
 
 /* check.c: what can only be judged when everything has been read. */
 void check_everything(struct reading *r);

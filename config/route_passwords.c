@@ -106,7 +106,7 @@ static bool parse_line(char *line, size_t n, struct route_password *entry)
 	if (strlen(line) != n || password[0] == '\0' || strlen(password) > PASSWORD_MAX)
 		return false;
 	entry->login = mem_copy(line, n_login);
-	if (!value_is_login(entry->login)) {
+	if (!value_is_route_login(entry->login)) {
 		free(entry->login);
 		return false;
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "relay/base/domain.h"
 #include "relay/base/mem.h"
@@ -27,6 +28,7 @@ struct unit {
 };
 
 static bool parse_with_unit(const char *text, const struct unit *units, uint64_t *number);
+static bool has_form(const char *text, const char *form);
 
 bool value_parse_seconds(const char *text, uint64_t *seconds)
 {
@@ -58,6 +60,40 @@ static bool parse_with_unit(const char *text, const struct unit *units, uint64_t
 		}
 	}
 	return false;
+}
+
+/* A day that is none, as 30 February, comes back from timegm() as another. */
+bool value_parse_date(const char *text, int64_t *seconds)
+{
+	static const char *const forms[] = { "dddd-dd-dd", "dddd-dd-ddTdd:ddZ",
+		"dddd-dd-ddTdd:dd:ddZ" };
+	struct tm written = { 0 }, real;
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+		n |= has_form(text, forms[i]);
+	if (n == 0)
+		return false;
+	sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &written.tm_year, &written.tm_mon, &written.tm_mday,
+	    &written.tm_hour, &written.tm_min, &written.tm_sec);
+	if (written.tm_year < 1970)
+		return false;
+	written.tm_year -= 1900;
+	written.tm_mon -= 1;
+	real = written;
+	*seconds = timegm(&real);
+	return real.tm_mon == written.tm_mon && real.tm_mday == written.tm_mday &&
+	       real.tm_hour == written.tm_hour && real.tm_min == written.tm_min &&
+	       real.tm_sec == written.tm_sec;
+}
+
+static bool has_form(const char *text, const char *form)
+{
+	while (*form != '\0' && (*form == 'd' ? isdigit((unsigned char)*text) : *form == *text)) {
+		form++;
+		text++;
+	}
+	return *form == '\0' && *text == '\0';
 }
 
 bool value_parse_switch(const char *text, bool *on)
@@ -163,6 +199,19 @@ bool value_is_login(const char *text)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		if (text[i] <= ' ' || text[i] > '~' || strchr(":\"\\", text[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
+bool value_is_route_login(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > LOGIN_MAX || text[0] == '#')
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] <= ' ' || text[i] > '~')
 			return false;
 	}
 	return true;

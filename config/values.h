@@ -15,6 +15,9 @@ bool value_parse_seconds(const char *text, uint64_t *seconds);
 /* 512, 100k, 25M, 2G: bytes, in steps of 1024 */
 bool value_parse_size(const char *text, uint64_t *bytes);
 
+/* 2026-12-01, 2026-12-01T18:00Z, 2026-12-01T18:00:30Z: seconds since 1970, if there is such a day */
+bool value_parse_date(const char *text, int64_t *seconds);
+
 /* on off yes no true false */
 bool value_parse_switch(const char *text, bool *on);
 
@@ -40,3 +43,6 @@ bool value_is_selector(const char *text);
 
 /* What may be a login: printable ASCII without space, ':' and '"', at most 255 letters. */
 bool value_is_login(const char *text);
+
+/* What may be a login of ours elsewhere: as above, but any printable letter, and '#' not first. */
+bool value_is_route_login(const char *text);

@@ -17,93 +17,7 @@
 #include "config/keys.h"
 #include "config/suggest.h"
 #include "config/values.h"
-
-/* A directory with a certificate, keys of example.org and example.com, and the file under test. */
-struct place {
-	char directory[64];
-	char path[128];
-};
-
-/* The least that is accepted, without warnings, besides the domains and accounts of a case. */
-#define GROUND                                                                                     \
-	"hostname = mail.example.org\n"                                                            \
-	"user = nobody\n"                                                                          \
-	"delivery { ca-file = cert.pem }\n"                                                        \
-	"dns { trust-anchor = cert.pem }\n"                                                        \
-	"tls { certificate = cert.pem key = key.pem }\n"
-
-enum { GROUND_LINES = 5 };
-
-#define ORG     "domain example.org { dkim = {one} }\n"
-#define ACCOUNT "account web@example.org { senders = {\"@example.org\"} }\n"
-
-static void write_file(const struct place *p, const char *name, const char *text, mode_t mode)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", p->directory, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-	assert_int_equal(chmod(path, mode), 0);
-}
-
-static int make_place(void **state)
-{
-	static const char *const directories[] = { "", "/dkim", "/dkim/example.org",
-		"/dkim/example.com", "/dkim/xn--exmple-cua.org" };
-	struct place *p = calloc(1, sizeof *p);
-	char path[128];
-
-	snprintf(p->directory, sizeof p->directory, "/tmp/zegel-config-XXXXXX");
-	assert_non_null(mkdtemp(p->directory));
-	snprintf(p->path, sizeof p->path, "%s/zegel.conf", p->directory);
-	for (size_t i = 1; i < sizeof directories / sizeof directories[0]; i++) {
-		snprintf(path, sizeof path, "%s%s", p->directory, directories[i]);
-		assert_int_equal(mkdir(path, 0755), 0);
-	}
-	write_file(p, "cert.pem", "certificate", 0644);
-	write_file(p, "key.pem", "key", 0600);
-	write_file(p, "dkim/example.org/one.pem", "key", 0640);
-	write_file(p, "dkim/example.org/two.2026.pem", "key", 0640);
-	write_file(p, "dkim/example.org/open.pem", "key", 0644);
-	write_file(p, "dkim/example.com/one.pem", "key", 0600);
-	write_file(p, "dkim/xn--exmple-cua.org/one.pem", "key", 0600);
-	*state = p;
-	return 0;
-}
-
-static int remove_place(void **state)
-{
-	struct place *p = *state;
-	char command[128];
-
-	snprintf(command, sizeof command, "rm -rf %s", p->directory);
-	assert_int_equal(system(command), 0);
-	free(p);
-	return 0;
-}
-
-static struct config *load(const struct place *p, const char *text, struct config_remarks *remarks)
-{
-	write_file(p, "zegel.conf", text, 0644);
-	return config_load(p->path, remarks);
-}
-
-static struct config *load_good(const struct place *p, const char *text)
-{
-	struct config_remarks remarks;
-	struct config *c = load(p, text, &remarks);
-
-	for (size_t i = 0; i < remarks.n; i++)
-		print_message("%s\n", remarks.texts[i]);
-	assert_int_equal(remarks.n, 0);
-	assert_non_null(c);
-	config_remarks_finish(&remarks);
-	return c;
-}
+#include "place.h"
 
 /* ---- what is right -------------------------------------------------- */
 
@@ -139,6 +53,24 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(c->delivery.connections, 100);
 	assert_int_equal(c->delivery.connections_per_domain, 20);
 	assert_int_equal(c->delivery.recipients, 100);
+	assert_int_equal(c->delivery.dane_insecure_mx, TLS_MAY);
+	assert_true(c->delivery.mta_sts);
+	assert_int_equal(c->delivery.mta_sts_port, 443);
+	assert_int_equal(c->delivery.idle_connections, 50);
+	assert_int_equal(c->delivery.idle_timeout, 5);
+	assert_int_equal(c->delivery.connection_age, 300);
+	assert_int_equal(c->delivery.connection_messages, 100);
+	assert_string_equal(c->dns_check.signed_name, "internet.nl");
+	assert_string_equal(c->dns_check.broken_name, "dnssec-failed.org");
+	assert_string_equal(c->dns_check.unsigned_name, "google.com");
+	assert_int_equal(c->dns_check.every, 3600);
+	assert_false(c->dns_defer_impaired);
+	snprintf(path, sizeof path, "%s/route-passwords", p->directory);
+	assert_string_equal(c->route_passwords, path);
+	assert_int_equal(c->tlsrpt.scope, TLSRPT_OFF);
+	assert_null(c->tlsrpt.from);
+	assert_string_equal(c->tlsrpt.organization, "mail.example.org");
+	assert_int_equal(c->accounts[0].tls_floor, TLS_NONE);
 	assert_int_equal(c->retry.first, 300);
 	assert_int_equal(c->retry.longest, 3600);
 	assert_int_equal(c->retry.expire, 5 * 86400);
@@ -178,12 +110,16 @@ static void everything_can_be_written(void **state)
 	    "tls {\n\tcertificate = cert.pem\n\tkey=key.pem\n}\n"
 	    "dns {\n"
 	    "  forward = {\"127.0.0.1@5353\", ::1}\n"
-	    "  trust-anchor = cert.pem\n"
+	    "  trust-anchor = cert.pem when-impaired = defer\n"
+	    "  check-signed = Signed.Example check-broken = \"\" check-unsigned = a.example\n"
+	    "  check-every = 5m\n"
 	    "  stub \"example.test\" { server = \"127.0.0.1@5300\" }\n"
 	    "  stub test { server = 127.0.0.1@5301 }\n"
 	    "}\n"
 	    "delivery { port = 2525 ca-file = cert.pem tls = may allow-loopback = yes ipv6 = off\n"
-	    "  connect-timeout = 5s connections = 7 connections-per-domain = 2 recipients = 3 }\n"
+	    "  connect-timeout = 5s connections = 7 connections-per-domain = 2 recipients = 3\n"
+	    "  dane-insecure-mx = encrypt mta-sts = off mta-sts-port = 8443 idle-connections = 0\n"
+	    "  idle-timeout = 9 connection-age = 1m connection-messages = 4 }\n"
 	    "retry { first = 1 longest = 2s expire = 1h expire-bulk = 30m }\n"
 	    "limits { message-size = 1M header-size = 10k data-rate = 0 free-space = 2G }\n"
 	    "domain example.org { dkim = {\n"
@@ -219,6 +155,18 @@ static void everything_can_be_written(void **state)
 	assert_string_equal(c->dns_stubs[1].server, "127.0.0.1@5301");
 	assert_int_equal(c->delivery.tls, TLS_MAY);
 	assert_true(c->delivery.allow_loopback && c->delivery.ipv4 && !c->delivery.ipv6);
+	assert_int_equal(c->delivery.dane_insecure_mx, TLS_ENCRYPT);
+	assert_false(c->delivery.mta_sts);
+	assert_int_equal(c->delivery.mta_sts_port, 8443);
+	assert_int_equal(c->delivery.idle_connections, 0);
+	assert_int_equal(c->delivery.idle_timeout, 9);
+	assert_int_equal(c->delivery.connection_age, 60);
+	assert_int_equal(c->delivery.connection_messages, 4);
+	assert_true(c->dns_defer_impaired);
+	assert_string_equal(c->dns_check.signed_name, "signed.example");
+	assert_string_equal(c->dns_check.broken_name, "");
+	assert_string_equal(c->dns_check.unsigned_name, "a.example");
+	assert_int_equal(c->dns_check.every, 300);
 	assert_int_equal(c->retry.expire_bulk, 1800);
 	assert_int_equal(c->limits.header_size, 10240);
 	assert_int_equal(c->limits.free_space, 2ULL << 30);
@@ -386,19 +334,6 @@ static const struct mistake {
 	{ "spool = \"\\999\"\n", 1, "cannot be understood: look at quotes and backslashes" },
 };
 
-static bool is_told(const struct config_remarks *remarks, unsigned line, const char *words)
-{
-	char place[32];
-
-	snprintf(place, sizeof place, "zegel.conf:%u: ", line);
-	for (size_t i = 0; i < remarks->n; i++) {
-		if (strstr(remarks->texts[i], place) != NULL &&
-		    strstr(remarks->texts[i], words) != NULL)
-			return true;
-	}
-	return false;
-}
-
 static void every_mistake_is_told_with_its_line(void **state)
 {
 	enum { LINES = GROUND_LINES + 2 };
@@ -530,7 +465,7 @@ static void standard_values_are_within_their_bounds(void **state)
 	for (size_t i = 0; i < n_keys; i++) {
 		uint64_t n;
 
-		if (keys[i].standard == NULL || keys[i].most == 0)
+		if (keys[i].standard == NULL || keys[i].most == 0 || keys[i].kind == KEY_LEVEL)
 			continue;
 		if (!value_parse_seconds(keys[i].standard, &n) &&
 		    !value_parse_size(keys[i].standard, &n))

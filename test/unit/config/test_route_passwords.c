@@ -89,7 +89,7 @@ static void what_is_no_such_file_is_told(void **state)
 		{ "a b\nc\n", 6, 0600, ":2: must be LOGIN PASSWORD" },
 		{ "a \n", 3, 0600, ":1: must be LOGIN PASSWORD" },
 		{ " a b\n", 5, 0600, ":1: must be LOGIN PASSWORD" },
-		{ "a:b c\n", 6, 0600, ":1: must be LOGIN PASSWORD" },
+		{ "\xc3\xa9 c\n", 5, 0600, ":1: must be LOGIN PASSWORD" },
 		{ "a b\0c\n", 6, 0600, ":1: must be LOGIN PASSWORD" },
 		{ overlong, sizeof overlong, 0600, ":1: must be LOGIN PASSWORD" },
 		{ "a b\nc d\na e\n", 12, 0600, "login 'a' is there twice" },
