@@ -44,20 +44,18 @@ static void gather_shown(const struct tls_evidence *shown, struct evidence *e)
 		snprintf(e->untrusted, sizeof e->untrusted, "%s", shown->why_untrusted);
 		return;
 	case TLS_PROOF_PKIX:
-		snprintf(e->match, sizeof e->match, "CA%s%s",
-		    shown->name[0] != '\0' ? " name=" : "", shown->name);
+		snprintf(e->match, sizeof e->match, "CA %s name=%s", shown->authority, shown->name);
 		return;
-	case TLS_PROOF_FINGERPRINT: snprintf(e->match, sizeof e->match, "fingerprint"); return;
+	case TLS_PROOF_PINNED_CA:
+	case TLS_PROOF_FINGERPRINT:
+	case TLS_PROOF_PUBLIC_KEY:
+		snprintf(e->match, sizeof e->match, "pin %s", shown->tlsa_text);
+		return;
 	case TLS_PROOF_DANE_TA:
-	case TLS_PROOF_DANE_EE: break;
+	case TLS_PROOF_DANE_EE:
+		snprintf(e->match, sizeof e->match, "TLSA %s", shown->tlsa_text);
+		return;
 	}
-	snprintf(e->match, sizeof e->match, "%s ", shown->achieved == TLS_DANE ? "TLSA" : "pin");
-	if (shown->tlsa_text[0] != '\0')
-		snprintf(e->match + strlen(e->match), sizeof e->match - strlen(e->match), "%s",
-		    shown->tlsa_text);
-	else
-		snprintf(e->match + strlen(e->match), sizeof e->match - strlen(e->match),
-		    "%u %u %u", shown->tlsa[0], shown->tlsa[1], shown->tlsa[2]);
 }
 
 /* ---- as a line ---- */

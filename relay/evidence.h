@@ -5,7 +5,7 @@
  * backslash in it. In this order, each only where there is something to say:
  *
  *	required=dane by=dane achieved=dane protocol=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384
- *	match="TLSA 3 1 1 ab12..." | match="CA name=mx.example" | match=fingerprint |
+ *	match="TLSA 3 1 1 ab12..." | match="CA Some Root name=mx.example" |
  *	match="pin 3 0 1 ab12..." | match=none untrusted="self-signed certificate"
  *	cert=SHA-256 host=mx.example reused resumed exception="until ..."
  *	observe=would-pass | observe=would-fail:partner-tls-name    (a partner rule that only observes)
@@ -26,7 +26,7 @@
 
 enum {
 	EVIDENCE_MAX = 2048, /* of the line */
-	EVIDENCE_MATCH_MAX = 320,
+	EVIDENCE_MATCH_MAX = 400,
 	EVIDENCE_EXCEPTION_MAX = 256,
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/route_pins.h"
 #include "tls/dane.h"
 
 static bool mx_is_allowed(const struct config_partner *partner, const char *name);
@@ -51,19 +52,13 @@ void route_require_tls(const struct config *config, const struct config_partner 
 	case TLS_VERIFY:
 	case TLS_MTA_STS: add_name(tls, host->name); break;
 	case TLS_SECURE: name_partner(partner, facts->domain, tls); break;
-	case TLS_FINGERPRINT:
-		for (size_t i = 0; partner != NULL && i < partner->n_fingerprints; i++) {
-			tls->fingerprints = mem_resize(
-			    tls->fingerprints, tls->n_fingerprints + 1, sizeof *tls->fingerprints);
-			tls->fingerprints[tls->n_fingerprints++] =
-			    mem_copy_text(partner->fingerprints[i]);
-		}
-		break;
+	case TLS_FINGERPRINT: break;
 	case TLS_DANE:
 	case TLS_DANE_ONLY: name_dane(facts, host); break;
 	}
-	if (partner != NULL && (tls->level == TLS_VERIFY || tls->level == TLS_SECURE))
-		tls->ca_file = mem_copy_text(partner->ca_file);
+	if (partner != NULL &&
+	    (tls->level == TLS_VERIFY || tls->level == TLS_SECURE || tls->level == TLS_FINGERPRINT))
+		route_pin(partner, tls);
 	if (tls->sni == NULL)
 		tls->sni = mem_copy_text(host->name);
 }

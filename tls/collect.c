@@ -8,13 +8,16 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay/base/encode.h"
 #include "relay/base/log.h"
 
 static void collect_certificate(X509 *certificate, struct tls_evidence *e);
+static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher);
 static void print_subject(X509 *certificate, char *text, size_t room);
-static void print_issuer(X509 *certificate, char *text, size_t room);
+static void print_owner(const X509_NAME *owner, char *text, size_t room);
+static int64_t not_after_of(X509 *certificate);
 static bool print_part(const X509_NAME *name, int nid, char *text, size_t room);
 
 void collect_evidence(SSL *ssl, struct tls_evidence *e)
@@ -22,10 +25,12 @@ void collect_evidence(SSL *ssl, struct tls_evidence *e)
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-	*e = (struct tls_evidence){ .trust = TLS_ANONYMOUS, .achieved = TLS_ENCRYPT };
+	*e = (struct tls_evidence){ .achieved = TLS_ENCRYPT };
+	e->trust = certificate != NULL ? TLS_UNTRUSTED : TLS_ANONYMOUS;
 	snprintf(e->protocol, sizeof e->protocol, "%s", SSL_get_version(ssl));
 	snprintf(e->cipher, sizeof e->cipher, "%s", SSL_get_cipher_name(ssl));
 	e->bits = SSL_get_cipher_bits(ssl, &e->of_bits);
+	e->is_resumed = SSL_session_reused(ssl) == 1;
 	if (sni != NULL)
 		log_escape(sni, strlen(sni), e->sni, sizeof e->sni);
 	if (certificate != NULL)
@@ -40,7 +45,57 @@ static void collect_certificate(X509 *certificate, struct tls_evidence *e)
 	if (X509_digest(certificate, EVP_sha256(), digest, &n) == 1)
 		hex_encode(digest, n, e->fingerprint);
 	print_subject(certificate, e->subject, sizeof e->subject);
-	print_issuer(certificate, e->issuer, sizeof e->issuer);
+	print_owner(X509_get_issuer_name(certificate), e->issuer, sizeof e->issuer);
+	e->not_after_s = not_after_of(certificate);
+}
+
+void collect_authority(X509 *certificate, char *text, size_t room)
+{
+	print_owner(X509_get_subject_name(certificate), text, room);
+}
+
+static int64_t not_after_of(X509 *certificate)
+{
+	struct tm date;
+
+	return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date) == 1 ? timegm(&date) : 0;
+}
+
+/*
+ * OpenSSL's own rule is asked about what was negotiated; certificates are the verifier's. A signature
+ * with SHA-1 (RFC 9155), or with it and MD5, counts there as 64 bits of security.
+ */
+bool collect_weakness(SSL *ssl)
+{
+	enum { SHA1_BITS = 64 };
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+	EVP_PKEY *key = NULL;
+	int digest = NID_undef;
+	bool is_weak =
+	    !is_allowed(ssl, SSL_SECOP_CIPHER_CHECK, SSL_CIPHER_get_bits(cipher, NULL), cipher);
+
+	if (SSL_get_peer_tmp_key(ssl, &key) == 1) {
+		is_weak |= !is_allowed(ssl,
+		    EVP_PKEY_get_base_id(key) == EVP_PKEY_DH ? SSL_SECOP_TMP_DH
+							     : SSL_SECOP_CURVE_CHECK,
+		    EVP_PKEY_get_security_bits(key), NULL);
+		EVP_PKEY_free(key);
+	}
+	if (SSL_get_peer_signature_nid(ssl, &digest) == 1 &&
+	    (digest == NID_sha1 || digest == NID_md5_sha1))
+		is_weak |= !is_allowed(ssl, SSL_SECOP_SIGALG_CHECK, SHA1_BITS, NULL);
+	/* RFC 5746 4.1: TLS 1.3 cannot renegotiate. */
+	if (SSL_version(ssl) < TLS1_3_VERSION && SSL_get_secure_renegotiation_support(ssl) != 1)
+		is_weak = true;
+	return is_weak;
+}
+
+static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher)
+{
+	SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+
+	return SSL_CTX_get_security_callback(ctx)(NULL, ctx, operation, bits, NID_undef,
+		   (void *)(uintptr_t)cipher, SSL_CTX_get0_security_ex_data(ctx)) == 1;
 }
 
 /* The names it is for say more than its subject (RFC 6125 6.4.4): the common name is a fallback. */
@@ -66,12 +121,10 @@ static void print_subject(X509 *certificate, char *text, size_t room)
 		print_part(X509_get_subject_name(certificate), NID_commonName, text, room);
 }
 
-static void print_issuer(X509 *certificate, char *text, size_t room)
+static void print_owner(const X509_NAME *owner, char *text, size_t room)
 {
-	const X509_NAME *issuer = X509_get_issuer_name(certificate);
-
-	if (!print_part(issuer, NID_commonName, text, room))
-		print_part(issuer, NID_organizationName, text, room);
+	if (!print_part(owner, NID_commonName, text, room))
+		print_part(owner, NID_organizationName, text, room);
 }
 
 static bool print_part(const X509_NAME *name, int nid, char *text, size_t room)

@@ -18,17 +18,16 @@ struct tls_context *tls_context_create_server(
     const char *certificate, const char *key, char *error, size_t room);
 
 /*
- * ca_file: the authorities for verify and secure where a requirement names none of its own; PEM.
- * It is read when it is first needed, and then once; so is the ca_file of a requirement.
+ * ca_file: the authorities for verify, secure and mta-sts where nothing is pinned; PEM. It is read
+ * when it is first needed, and then once.
  */
 struct tls_context *tls_context_create_client(const char *ca_file);
 
 /*
- * Reads a CA file now (NULL: the context's own), for a process that is about to give up opening
- * files. -1, and a sentence in error, if it cannot be used. A file that failed is tried again when
- * it is needed.
+ * Reads the CA file now, for a process that is about to give up opening files. -1, and a sentence in
+ * error, if it cannot be used; it is tried again when it is needed.
  */
-int tls_context_load_ca(struct tls_context *context, const char *ca_file, char *error, size_t room);
+int tls_context_load_ca(struct tls_context *context, char *error, size_t room);
 
 /* Only after all its sessions. */
 void tls_context_destroy(struct tls_context **context);

@@ -31,8 +31,10 @@ enum tls_trust {
 /* What the certificate was held against. */
 enum tls_proof {
 	TLS_PROOF_NONE,
-	TLS_PROOF_PKIX,        /* an authority and a name */
-	TLS_PROOF_FINGERPRINT, /* the operator's list */
+	TLS_PROOF_PKIX,        /* an authority of the system's list, and a name */
+	TLS_PROOF_PINNED_CA,   /* an authority that the operator pinned, and a name */
+	TLS_PROOF_FINGERPRINT, /* a certificate that the operator pinned */
+	TLS_PROOF_PUBLIC_KEY,  /* a key that the operator pinned */
 	TLS_PROOF_DANE_TA,     /* TLSA usage 2 */
 	TLS_PROOF_DANE_EE,     /* TLSA usage 3 */
 };
@@ -44,17 +46,16 @@ struct tls_evidence {
 	enum tls_trust trust;
 	enum tls_level achieved; /* encrypt, verify, secure, fingerprint, dane */
 	enum tls_proof proof;
-	uint8_t tlsa[3];       /* usage, selector, matching type, where the proof is DANE's */
 	char name[DOMAIN_MAX]; /* the name in the certificate that matched; "" if none did */
+	char authority[128];   /* who vouched for the chain; "" if only a key did, or nobody */
+	char tlsa_text[80];    /* the record (or pin) that matched, its data cut: "3 1 1 ab12..." */
 	char fingerprint[65];  /* SHA-256 of the peer's certificate, lower-case hex; "" if none */
 	char subject[128];     /* its DNS names, or its common name; printable, cut */
 	char issuer[128];
+	int64_t not_after_s;    /* wall clock: when it ends; 0 if none was shown */
 	char sni[DOMAIN_MAX];   /* the server name that was sent or received; "" if none */
 	char why_untrusted[96]; /* where trust is Untrusted: what stood against it */
-	char tlsa_text[80]; /* the record that matched, its data cut: "3 1 1 ab12..."; "" if none */
-	int64_t not_after_s; /* wall clock: when the peer's certificate ends; 0 if none was shown */
-	bool
-	    is_resumed; /* the handshake was short: the certificate is that of the session before */
+	bool is_resumed; /* the handshake was short: the certificate is that of a session before */
 };
 
 /*
@@ -64,7 +65,10 @@ struct tls_evidence {
 void tls_evidence_print(
     const struct tls_evidence *e, const char *direction, const char *peer, char *text, size_t room);
 
-/* "dane-ee 3 1 1", "pkix mx.example", "fingerprint 12ab...", "none". */
+/*
+ * "dane-ee 3 1 1 12ab...", "dane-ta 2 1 1 12ab... mx.example", "pkix mx.example by Some Root",
+ * "pinned-ca mx.example by Some Root", "fingerprint 12ab...", "public-key 12ab...", "none".
+ */
 void tls_evidence_print_proof(const struct tls_evidence *e, char *text, size_t room);
 
 const char *tls_trust_name(enum tls_trust trust);

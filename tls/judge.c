@@ -1,149 +1,180 @@
 /*
- * Is the server who it must be? Before the handshake OpenSSL is told what to hold the certificate
- * against; after it, its findings become evidence and a verdict. The requirement decides by one of
- * four methods, and no other file knows which.
+ * Is the server who it must be? A requirement becomes a question to the verifier, and its finding
+ * evidence and a verdict. There are four methods, and no other file knows which one a requirement
+ * means.
  */
 #include "tls/openssl.h"
 
+#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/mem.h"
 #include "tls/dane.h"
 
-enum method { METHOD_ANYBODY, METHOD_PKIX, METHOD_FINGERPRINT, METHOD_DANE, METHOD_IMPOSSIBLE };
+/* Pins and DANE are the same question, and differ in the words of the answer. */
+enum method { METHOD_ANYBODY, METHOD_PKIX, METHOD_PINS, METHOD_DANE };
 
-enum { LIST_MAX = 150, PATTERN_MAX = DOMAIN_MAX + 1 };
+enum { LIST_MAX = 150, REFUSAL_MAX = OUTCOME_NAME_MAX };
 
-static enum method method_of(const struct tls_requirement *r);
-static void prepare_anybody(SSL *ssl, struct tls_context *context);
-static bool prepare_pkix(SSL *ssl, struct tls_context *context, const struct tls_requirement *r,
-    struct outcome *refusal);
-static bool prepare_dane(SSL *ssl, const struct tls_requirement *r, struct outcome *refusal);
+struct judge {
+	const struct tls_requirement *requirement;
+	enum method method;
+	struct verifier *verifier;
+};
+
+static bool find_method(
+    const struct tls_requirement *r, enum method *method, struct outcome *refusal);
+static size_t count_usable(const struct tls_requirement *r);
+static bool prepare_anybody(struct judge *j, struct tls_context *context);
+static bool prepare_pkix(struct judge *j, struct tls_context *context, struct outcome *refusal);
+static bool prepare_tlsa(struct judge *j, struct tls_context *context, struct outcome *refusal);
+static bool add_records(struct judge *j);
 static bool has_names(const struct tls_requirement *r);
-static void require_names(SSL *ssl, const struct tls_requirement *r);
-static void judge_anybody(SSL *ssl, struct tls_evidence *e);
-static void judge_pkix(
-    SSL *ssl, const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict);
-static void judge_fingerprint(
-    const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict);
-static void judge_dane(
-    SSL *ssl, const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict);
-static bool anchor_has_expired(SSL *ssl);
-static void note_name(SSL *ssl, struct tls_evidence *e);
-static void refuse(struct outcome *verdict, const struct tls_requirement *r,
-    const struct tls_evidence *e, const char *name, const char *why, const char *required);
-static const char *rule_name(const struct tls_requirement *r, const char *partner_name);
-static void list_texts(char *const *texts, size_t n, char *list);
+static bool add_names(struct judge *j);
+static void note_finding(const struct judge *j, const struct finding *f, struct tls_evidence *e);
+static enum tls_proof proof_of(const struct judge *j, const struct finding *f);
+static void refuse(
+    const struct judge *j, long error, const struct tls_evidence *e, struct outcome *verdict);
+static void print_required(const struct judge *j, char *text, size_t room);
+static void name_refusal(const struct judge *j, long error, char name[REFUSAL_MAX]);
+static bool has_usage(const struct tls_requirement *r, uint8_t usage);
+static void name_rule(const struct tls_requirement *r, const char *what, char name[REFUSAL_MAX]);
+static void list_names(const struct tls_requirement *r, char *list);
 static void list_tlsa(const struct tls_requirement *r, char *list);
 
-static enum method method_of(const struct tls_requirement *r)
+struct judge *judge_create(
+    struct tls_context *context, const struct tls_requirement *r, struct outcome *refusal)
 {
+	struct judge *j = mem_create(sizeof *j);
+	bool can = find_method(r, &j->method, refusal);
+
+	j->requirement = r;
+	if (can) {
+		switch (j->method) {
+		case METHOD_ANYBODY: can = prepare_anybody(j, context); break;
+		case METHOD_PKIX: can = prepare_pkix(j, context, refusal); break;
+		case METHOD_PINS:
+		case METHOD_DANE: can = prepare_tlsa(j, context, refusal); break;
+		}
+	}
+	if (!can)
+		judge_destroy(&j);
+	return j;
+}
+
+static bool find_method(
+    const struct tls_requirement *r, enum method *method, struct outcome *refusal)
+{
+	bool is_met = true;
+
 	switch (r->level) {
 	case TLS_NONE:
 	case TLS_MAY:
-	case TLS_ENCRYPT: return METHOD_ANYBODY;
+	case TLS_ENCRYPT: *method = METHOD_ANYBODY; break;
 	case TLS_VERIFY:
 	case TLS_SECURE:
-	case TLS_MTA_STS: return METHOD_PKIX;
-	case TLS_FINGERPRINT: return METHOD_FINGERPRINT;
-	case TLS_DANE: return r->n_tlsa > 0 ? METHOD_DANE : METHOD_ANYBODY;
-	case TLS_DANE_ONLY: return r->n_tlsa > 0 ? METHOD_DANE : METHOD_IMPOSSIBLE;
+	case TLS_MTA_STS: *method = r->tlsa_pinned ? METHOD_PINS : METHOD_PKIX; break;
+	case TLS_FINGERPRINT: *method = METHOD_PINS; break;
+	case TLS_DANE:
+	case TLS_DANE_ONLY:
+		is_met = count_usable(r) > 0 || r->level == TLS_DANE;
+		*method = count_usable(r) > 0 ? METHOD_DANE : METHOD_ANYBODY;
+		break;
 	}
-	return METHOD_IMPOSSIBLE;
+	if (!is_met)
+		outcome_say(refusal, 454, "4.7.5", "dane-missing",
+		    "The server has %s, and tls=%s by %s rule accepts nothing else",
+		    r->tlsa_unusable || r->n_tlsa > 0 ? "TLSA records, none of them usable"
+						      : "no TLSA records",
+		    tls_level_name(r->level), tls_demand_name(r->demand));
+	return is_met;
 }
 
-bool judge_prepare(
-    SSL *ssl, struct tls_context *context, const struct tls_requirement *r, struct outcome *refusal)
+/* The caller has filtered; a record that slipped through must not weaken or break the rest. */
+static size_t count_usable(const struct tls_requirement *r)
 {
-	if (r->sni != NULL)
-		SSL_set_tlsext_host_name(ssl, r->sni);
-	/* "*.x" stands for one label, in the certificate (RFC 6125 6.4.3) and in a partner rule. */
-	SSL_set_hostflags(
-	    ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS);
-	switch (method_of(r)) {
-	case METHOD_ANYBODY: prepare_anybody(ssl, context); return true;
-	case METHOD_FINGERPRINT: return true;
-	case METHOD_PKIX: return prepare_pkix(ssl, context, r, refusal);
-	case METHOD_DANE: return prepare_dane(ssl, r, refusal);
-	case METHOD_IMPOSSIBLE: break;
-	}
-	outcome_say(refusal, 454, "4.7.5", "dane-missing",
-	    "The server has %s, and tls=%s by %s rule accepts nothing else",
-	    r->tlsa_unusable ? "TLSA records, none of them usable" : "no TLSA records",
-	    tls_level_name(r->level), tls_demand_name(r->demand));
-	return false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_tlsa; i++)
+		n += tlsa_is_usable(&r->tlsa[i]);
+	return n;
 }
 
 /*
  * Where anybody's certificate will do, the alternative is plaintext, so old keys and old servers are
- * better than that (RFC 7435 3): any key size, and servers without RFC 5746, which are harmless as
- * long as we never renegotiate. The protocol floor stays (RFC 8996), and so does "never without a
- * certificate": anonymous key exchange is not offered. Whether an authority vouches for the
- * certificate is only for the log, so a CA file that is missing is no reason to fail.
+ * better than that (RFC 7435 3). Whether an authority vouches for the certificate is only for the
+ * log, so a CA file that is missing is no reason to fail.
  */
-static void prepare_anybody(SSL *ssl, struct tls_context *context)
+static bool prepare_anybody(struct judge *j, struct tls_context *context)
 {
 	char error[256];
-	X509_STORE *store = context_find_ca(context, NULL, error, sizeof error);
 
-	if (store != NULL)
-		SSL_set1_verify_cert_store(ssl, store);
-	SSL_set_security_level(ssl, 0);
-	SSL_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
+	j->verifier =
+	    verifier_create(context, context_find_ca(context, error, sizeof error), false);
+	return true;
 }
 
 /* Without a name OpenSSL would believe any certificate of the authority: that is never meant. */
-static bool prepare_pkix(
-    SSL *ssl, struct tls_context *context, const struct tls_requirement *r, struct outcome *refusal)
+static bool prepare_pkix(struct judge *j, struct tls_context *context, struct outcome *refusal)
 {
-	char error[512];
-	X509_STORE *store = context_find_ca(context, r->ca_file, error, sizeof error);
+	const struct tls_requirement *r = j->requirement;
+	char error[OUTCOME_TEXT_MAX], name[REFUSAL_MAX];
+	X509_STORE *store = context_find_ca(context, error, sizeof error);
 
 	if (store == NULL) {
 		outcome_say(refusal, 454, "4.7.5", "tls-ca-file", "%s", error);
 		return false;
 	}
-	if (!has_names(r)) {
-		outcome_say(refusal, 454, "4.7.5", rule_name(r, "partner-tls-name"),
-		    "tls=%s by %s rule names no host that the certificate could be for",
-		    tls_level_name(r->level), tls_demand_name(r->demand));
-		return false;
-	}
-	SSL_set1_verify_cert_store(ssl, store);
-	require_names(ssl, r);
-	return true;
+	j->verifier = verifier_create(context, store, true);
+	/* RFC 8461 4.1 knows DNS names only. */
+	if (r->level == TLS_MTA_STS)
+		verifier_refuse_common_names(j->verifier);
+	if (has_names(r) && add_names(j))
+		return true;
+	name_rule(r, "name", name);
+	outcome_say(refusal, 454, "4.7.5", name,
+	    "tls=%s by %s rule names no host that the certificate could be for",
+	    tls_level_name(r->level), tls_demand_name(r->demand));
+	return false;
 }
 
 /*
  * A record without which the others could not be judged as published is no reason to go on with
  * less (the digest agility of RFC 7671 9 depends on all of them), so one that OpenSSL refuses ends it.
  */
-static bool prepare_dane(SSL *ssl, const struct tls_requirement *r, struct outcome *refusal)
+static bool prepare_tlsa(struct judge *j, struct tls_context *context, struct outcome *refusal)
 {
-	/* NULL leaves the SNI as it was set, or not set, above. */
-	bool added = SSL_dane_enable(ssl, NULL) > 0;
+	char why[256], name[REFUSAL_MAX];
 
-	for (size_t i = 0; i < r->n_tlsa && added; i++) {
+	j->verifier = verifier_create(context, NULL, true);
+	if (add_records(j) && add_names(j))
+		return true;
+	openssl_take_error(why, sizeof why);
+	name_refusal(j, X509_V_ERR_DANE_NO_MATCH, name);
+	outcome_say(refusal, 454, "4.7.5", name, "%s cannot be used: %s",
+	    j->method == METHOD_PINS ? "One of the operator's pins" : "A TLSA record of the server",
+	    *why != '\0' ? why : "it has more than one address for a name");
+	return false;
+}
+
+static bool add_records(struct judge *j)
+{
+	const struct tls_requirement *r = j->requirement;
+
+	for (size_t i = 0; i < r->n_tlsa; i++) {
 		const struct tlsa_record *t = &r->tlsa[i];
 
 		/* Usage 2 must also match a name (RFC 7672 3.2.3). */
-		if (t->usage == 2 && !has_names(r))
+		if (!tlsa_is_usable(t) || (t->usage == 2 && !has_names(r)))
 			continue;
-		added = SSL_dane_tlsa_add(
-			    ssl, t->usage, t->selector, t->matching, t->data, t->n_data) > 0;
+		if (!verifier_add_tlsa(j->verifier, t))
+			return false;
 	}
-	require_names(ssl, r);
-	if (!added) {
-		char why[256];
-
-		openssl_take_error(why, sizeof why);
-		outcome_say(refusal, 454, "4.7.5", "dane-mismatch",
-		    "A TLSA record of the server cannot be used: %s", why);
-	}
-	return added;
+	return true;
 }
 
 /* To OpenSSL an empty name is no name to check. */
@@ -156,147 +187,96 @@ static bool has_names(const struct tls_requirement *r)
 	return false;
 }
 
-static void require_names(SSL *ssl, const struct tls_requirement *r)
+static bool add_names(struct judge *j)
 {
-	char pattern[PATTERN_MAX];
-
-	for (size_t i = 0; i < r->n_names; i++) {
-		/* ".x" is OpenSSL's word for "*.x" as a reference name. */
-		snprintf(pattern, sizeof pattern, "%s",
-		    strncmp(r->names[i], "*.", 2) == 0 ? r->names[i] + 1 : r->names[i]);
-		if (SSL_add1_host(ssl, pattern) != 1)
-			abort();
+	for (size_t i = 0; i < j->requirement->n_names; i++) {
+		if (!verifier_add_name(j->verifier, j->requirement->names[i]))
+			return false;
 	}
+	return true;
 }
 
-void judge_server(SSL *ssl, const struct tls_requirement *r, struct tls_evidence *evidence,
+bool judge_takes_anybody(const struct judge *j)
+{
+	return j->method == METHOD_ANYBODY;
+}
+
+void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct tls_evidence *e,
     struct outcome *verdict)
 {
-	enum method method = method_of(r);
+	const struct tls_requirement *r = j->requirement;
+	bool takes_anybody = j->method == METHOD_ANYBODY;
+	struct finding found;
 
 	outcome_ok(verdict);
-	evidence->achieved = TLS_ENCRYPT;
-	evidence->trust = *evidence->fingerprint != '\0' ? TLS_UNTRUSTED : TLS_ANONYMOUS;
-	if (*evidence->fingerprint == '\0' && method != METHOD_ANYBODY) {
+	if (exhibit->chain == NULL && !takes_anybody)
 		outcome_say(verdict, 454, "4.7.5", "tls-no-certificate",
 		    "The server showed no certificate, and tls=%s by %s rule asks for one",
 		    tls_level_name(r->level), tls_demand_name(r->demand));
+	if (exhibit->chain == NULL)
 		return;
-	}
-	switch (method) {
-	case METHOD_ANYBODY: judge_anybody(ssl, evidence); break;
-	case METHOD_PKIX: judge_pkix(ssl, r, evidence, verdict); break;
-	case METHOD_FINGERPRINT: judge_fingerprint(r, evidence, verdict); break;
-	case METHOD_DANE: judge_dane(ssl, r, evidence, verdict); break;
-	case METHOD_IMPOSSIBLE: abort(); /* judge_prepare() refused it */
-	}
-	if (outcome_is_ok(verdict) && method != METHOD_ANYBODY) {
-		evidence->trust = TLS_VERIFIED;
-		evidence->achieved = r->level == TLS_DANE_ONLY ? TLS_DANE : r->level;
-	}
-}
-
-static void judge_anybody(SSL *ssl, struct tls_evidence *e)
-{
-	long found = SSL_get_verify_result(ssl);
-
-	if (e->trust == TLS_UNTRUSTED && found == X509_V_OK)
-		e->trust = TLS_TRUSTED;
-	else if (e->trust == TLS_UNTRUSTED)
+	verifier_run(j->verifier, exhibit->chain, &found);
+	/* A chain that nobody vouches for can be without fault only where no store was asked. */
+	if (found.error == X509_V_OK && !found.has_tlsa &&
+	    (j->method == METHOD_PINS || j->method == METHOD_DANE))
+		found.error = X509_V_ERR_DANE_NO_MATCH;
+	if (found.error != X509_V_OK)
 		snprintf(e->why_untrusted, sizeof e->why_untrusted, "%s",
-		    X509_verify_cert_error_string(found));
-}
-
-static void judge_pkix(
-    SSL *ssl, const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict)
-{
-	char required[512], names[LIST_MAX];
-	long found = SSL_get_verify_result(ssl);
-	const char *why = X509_verify_cert_error_string(found);
-
-	if (found == X509_V_OK) {
-		e->proof = TLS_PROOF_PKIX;
-		note_name(ssl, e);
-		return;
+		    X509_verify_cert_error_string(found.error));
+	if (takes_anybody) {
+		e->trust = found.error == X509_V_OK ? TLS_TRUSTED : TLS_UNTRUSTED;
+	} else if (found.error != X509_V_OK) {
+		refuse(j, found.error, e, verdict);
+	} else if (exhibit->is_weak) {
+		outcome_say(verdict, 454, "4.7.5", "tls-handshake",
+		    "TLS handshake failed: cipher, keys or signature of the connection (%s, %s) are "
+		    "too weak for tls=%s by %s rule",
+		    e->protocol, e->cipher, tls_level_name(r->level), tls_demand_name(r->demand));
+	} else {
+		note_finding(j, &found, e);
 	}
-	snprintf(e->why_untrusted, sizeof e->why_untrusted, "%s", why);
-	list_texts(r->names, r->n_names, names);
-	snprintf(required, sizeof required, "the name %s and an authority of %s", names,
-	    r->ca_file != NULL ? r->ca_file : "the system's list");
-	if (found == X509_V_ERR_HOSTNAME_MISMATCH)
-		refuse(verdict, r, e, rule_name(r, "partner-tls-name"), "it is for another name",
-		    required);
-	else if (found == X509_V_ERR_CERT_HAS_EXPIRED || found == X509_V_ERR_CERT_NOT_YET_VALID)
-		refuse(verdict, r, e, rule_name(r, "partner-tls-expired"), why, required);
-	else
-		refuse(verdict, r, e, rule_name(r, "partner-tls-untrusted"), why, required);
 }
 
-static void judge_fingerprint(
-    const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict)
+static void note_finding(const struct judge *j, const struct finding *f, struct tls_evidence *e)
 {
-	char list[LIST_MAX];
+	struct tlsa_record record = { f->tlsa[0], f->tlsa[1], f->tlsa[2], (uint8_t *)f->data,
+		f->n_data };
 
-	for (size_t i = 0; i < r->n_fingerprints; i++) {
-		if (strcmp(r->fingerprints[i], e->fingerprint) == 0) {
-			e->proof = TLS_PROOF_FINGERPRINT;
-			return;
-		}
+	e->trust = TLS_VERIFIED;
+	e->achieved = j->requirement->level == TLS_DANE_ONLY ? TLS_DANE : j->requirement->level;
+	e->proof = proof_of(j, f);
+	snprintf(e->name, sizeof e->name, "%s", f->name);
+	snprintf(e->authority, sizeof e->authority, "%s", f->authority);
+	if (f->has_tlsa)
+		tlsa_print(&record, e->tlsa_text, sizeof e->tlsa_text);
+}
+
+static enum tls_proof proof_of(const struct judge *j, const struct finding *f)
+{
+	switch (j->method) {
+	case METHOD_ANYBODY: return TLS_PROOF_NONE;
+	case METHOD_PKIX: return TLS_PROOF_PKIX;
+	case METHOD_PINS:
+		return f->tlsa[0] == 2   ? TLS_PROOF_PINNED_CA
+		       : f->tlsa[1] == 0 ? TLS_PROOF_FINGERPRINT
+					 : TLS_PROOF_PUBLIC_KEY;
+	case METHOD_DANE: return f->tlsa[0] == 2 ? TLS_PROOF_DANE_TA : TLS_PROOF_DANE_EE;
 	}
-	list_texts(r->fingerprints, r->n_fingerprints, list);
-	refuse(verdict, r, e, "fingerprint-mismatch", "it is none of the operator's list", list);
+	return TLS_PROOF_NONE;
 }
 
-/* Both questions: OpenSSL found no fault, and it was a TLSA record that vouched. */
-static void judge_dane(
-    SSL *ssl, const struct tls_requirement *r, struct tls_evidence *e, struct outcome *verdict)
+static void refuse(
+    const struct judge *j, long error, const struct tls_evidence *e, struct outcome *verdict)
 {
-	long found = SSL_get_verify_result(ssl);
-	uint8_t usage, selector, matching;
-	char required[LIST_MAX + 64], list[LIST_MAX];
+	const struct tls_requirement *r = j->requirement;
+	char required[512], name[REFUSAL_MAX];
+	const char *why = error == X509_V_ERR_HOSTNAME_MISMATCH ? "it is for another name"
+			  : error != X509_V_ERR_DANE_NO_MATCH   ? e->why_untrusted
+			  : j->method == METHOD_PINS ? "it is none of the operator's list"
+						     : "no TLSA record matches it";
 
-	if (found == X509_V_OK && anchor_has_expired(ssl))
-		found = X509_V_ERR_CERT_HAS_EXPIRED;
-	if (found == X509_V_OK &&
-	    SSL_get0_dane_tlsa(ssl, &usage, &selector, &matching, NULL, NULL) >= 0) {
-		e->proof = usage == 3 ? TLS_PROOF_DANE_EE : TLS_PROOF_DANE_TA;
-		e->tlsa[0] = usage;
-		e->tlsa[1] = selector;
-		e->tlsa[2] = matching;
-		note_name(ssl, e);
-		return;
-	}
-	list_tlsa(r, list);
-	snprintf(required, sizeof required, "a match with TLSA %s", list);
-	refuse(verdict, r, e, "dane-mismatch",
-	    found == X509_V_OK ? "no TLSA record matches it" : X509_verify_cert_error_string(found),
-	    required);
-}
-
-/*
- * OpenSSL looks at the dates of a trust anchor of usage 2 only if it signed itself. Whoever lets one
- * expire that did not has not renewed it either. Usage 3 has no dates (RFC 7672 3.1.1).
- */
-static bool anchor_has_expired(SSL *ssl)
-{
-	X509 *anchor = NULL;
-
-	if (SSL_get0_dane_authority(ssl, &anchor, NULL) <= 0 || anchor == NULL)
-		return false;
-	return X509_cmp_current_time(X509_get0_notAfter(anchor)) <= 0 ||
-	       X509_cmp_current_time(X509_get0_notBefore(anchor)) >= 0;
-}
-
-static void note_name(SSL *ssl, struct tls_evidence *e)
-{
-	const char *name = SSL_get0_peername(ssl);
-
-	snprintf(e->name, sizeof e->name, "%s", name != NULL ? name : "");
-}
-
-static void refuse(struct outcome *verdict, const struct tls_requirement *r,
-    const struct tls_evidence *e, const char *name, const char *why, const char *required)
-{
+	name_refusal(j, error, name);
+	print_required(j, required, sizeof required);
 	outcome_say(verdict, 454, "4.7.5", name,
 	    "Server certificate not accepted, %s: presented \"%s\" issued by \"%s\" (SHA-256 %s); "
 	    "required by %s rule, tls=%s: %s",
@@ -304,31 +284,86 @@ static void refuse(struct outcome *verdict, const struct tls_requirement *r,
 	    tls_level_name(r->level), required);
 }
 
-/* The same name without "partner-" where it was nobody's partner rule. */
-static const char *rule_name(const struct tls_requirement *r, const char *partner_name)
+static void print_required(const struct judge *j, char *text, size_t room)
 {
-	return r->demand == DEMAND_PARTNER ? partner_name : partner_name + strlen("partner-");
+	char names[LIST_MAX], records[LIST_MAX];
+
+	list_names(j->requirement, names);
+	list_tlsa(j->requirement, records);
+	if (j->method == METHOD_PKIX)
+		snprintf(text, room, "the name %s and an authority of the system's list", names);
+	else if (j->method == METHOD_DANE || !has_usage(j->requirement, 2))
+		snprintf(text, room, "a match with %s %s",
+		    j->method == METHOD_DANE ? "TLSA" : "the operator's list:", records);
+	else
+		snprintf(text, room, "the name %s and an authority of the partner's list", names);
 }
 
-static void list_texts(char *const *texts, size_t n, char *list)
+static void name_refusal(const struct judge *j, long error, char name[REFUSAL_MAX])
+{
+	if (j->method == METHOD_DANE)
+		strcpy(name, "dane-mismatch");
+	else if (j->method == METHOD_PINS && !has_usage(j->requirement, 2))
+		strcpy(name, "fingerprint-mismatch");
+	else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		name_rule(j->requirement, "name", name);
+	else if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID)
+		name_rule(j->requirement, "expired", name);
+	else
+		name_rule(j->requirement, "untrusted", name);
+}
+
+static bool has_usage(const struct tls_requirement *r, uint8_t usage)
+{
+	for (size_t i = 0; i < r->n_tlsa; i++) {
+		if (r->tlsa[i].usage == usage)
+			return true;
+	}
+	return false;
+}
+
+/* "partner-tls-name", "sts-tls-name", or "tls-name" where nobody else's rule was broken. */
+static void name_rule(const struct tls_requirement *r, const char *what, char name[REFUSAL_MAX])
+{
+	snprintf(name, REFUSAL_MAX, "%stls-%s",
+	    r->level == TLS_MTA_STS       ? "sts-"
+	    : r->demand == DEMAND_PARTNER ? "partner-"
+					  : "",
+	    what);
+}
+
+static void list_names(const struct tls_requirement *r, char *list)
 {
 	size_t used = 0;
 
 	list[0] = '\0';
-	for (size_t i = 0; i < n && used < LIST_MAX - 1; i++)
+	for (size_t i = 0; i < r->n_names && used < LIST_MAX - 1; i++)
 		used += (size_t)snprintf(
-		    list + used, LIST_MAX - used, "%s%s", i > 0 ? " or " : "", texts[i]);
+		    list + used, LIST_MAX - used, "%s%s", i > 0 ? " or " : "", r->names[i]);
 }
 
 static void list_tlsa(const struct tls_requirement *r, char *list)
 {
 	size_t used = 0;
-	char record[64];
+	char record[24];
 
 	list[0] = '\0';
 	for (size_t i = 0; i < r->n_tlsa && used < LIST_MAX - 1; i++) {
-		tlsa_print(&r->tlsa[i], record, 24);
+		tlsa_print(&r->tlsa[i], record, sizeof record);
 		used += (size_t)snprintf(
 		    list + used, LIST_MAX - used, "%s%s...", i > 0 ? " or " : "", record);
 	}
+	if (r->n_tlsa == 0)
+		snprintf(list, LIST_MAX, "nothing, as it is empty");
+}
+
+void judge_destroy(struct judge **judge)
+{
+	struct judge *j = *judge;
+
+	if (j == NULL)
+		return;
+	verifier_destroy(&j->verifier);
+	free(j);
+	*judge = NULL;
 }

@@ -11,19 +11,11 @@
 #include "tls/evidence.h"
 #include "tls/requirement.h"
 
-enum { TLS_CA_FILES_MAX = 256 };
-
-struct tls_ca {
-	char *path;
-	X509_STORE *store;
-};
-
 struct tls_context {
 	SSL_CTX *ctx;
 	BIO_METHOD *transport;
-	char *ca_file;      /* the default; NULL on the server's side */
-	struct tls_ca *cas; /* those read so far */
-	size_t n_cas;
+	char *ca_file;     /* NULL on the server's side */
+	X509_STORE *store; /* what is in it; NULL until it was read */
 };
 
 /* A socket under OpenSSL, without SIGPIPE. */
@@ -35,23 +27,79 @@ struct transport {
 
 BIO_METHOD *transport_method(void);
 
-/* The authorities of a file, or of the context's own; NULL, and a sentence in error. */
-X509_STORE *context_find_ca(
-    struct tls_context *context, const char *ca_file, char *error, size_t room);
+/* The authorities of the context; NULL, and a sentence in error. */
+X509_STORE *context_find_ca(struct tls_context *context, char *error, size_t room);
 
 /* The most telling of OpenSSL's queued errors, in its words; the queue is emptied. "" if none. */
 void openssl_take_error(char *text, size_t room);
 
-/*
- * Before the handshake: what the requirement means for this connection. False, and the refusal, if
- * it cannot be met whatever the server shows.
- */
-bool judge_prepare(SSL *ssl, struct tls_context *context, const struct tls_requirement *r,
-    struct outcome *refusal);
-
-/* After it: everything into evidence, and the verdict. */
-void judge_server(SSL *ssl, const struct tls_requirement *r, struct tls_evidence *evidence,
-    struct outcome *verdict);
-
-/* What a server of ours can tell of a client. */
+/* Protocol, cipher and certificate, whoever the peer is; judged by nobody yet. */
 void collect_evidence(SSL *ssl, struct tls_evidence *evidence);
+
+/*
+ * Would the finished handshake have failed with the settings that are used where not anybody's
+ * certificate will do?
+ */
+bool collect_weakness(SSL *ssl);
+
+/* Who a certificate belongs to that issues others. */
+void collect_authority(X509 *certificate, char *text, size_t room);
+
+/*
+ * The one verifier: holds a chain against authorities, names and TLSA records. Made for one
+ * question, of the client's side.
+ */
+struct verifier;
+
+struct finding {
+	long error;          /* X509_V_OK, or the first thing that stood against the chain */
+	bool has_tlsa;       /* a TLSA record vouched for it, and this is the record */
+	uint8_t tlsa[3];     /* usage, selector, matching type */
+	const uint8_t *data; /* the verifier's */
+	size_t n_data;
+	char name[DOMAIN_MAX]; /* the name in the certificate that matched */
+	char authority[128];   /* who vouched for the chain; "" if only a key did, or nobody */
+};
+
+/*
+ * store: the authorities to believe; NULL for none. is_strict: keys and signatures must be of the
+ * strength that OpenSSL is set to.
+ */
+struct verifier *verifier_create(struct tls_context *context, X509_STORE *store, bool is_strict);
+void verifier_destroy(struct verifier **verifier);
+
+/*
+ * False if it is none that OpenSSL can look for. The common name counts only where a certificate
+ * has no DNS name at all, and not even then without allow_common_name.
+ */
+bool verifier_add_name(struct verifier *v, const char *name);
+void verifier_refuse_common_names(struct verifier *v);
+
+/* With one or more of them, nothing but a match is good enough. False if OpenSSL refuses it. */
+bool verifier_add_tlsa(struct verifier *v, const struct tlsa_record *record);
+
+/* chain: as the peer has shown it, its own certificate first; not empty. */
+void verifier_run(struct verifier *v, STACK_OF(X509) * chain, struct finding *finding);
+
+/*
+ * What a requirement means, and the verdict. The requirement and the context outlive the judge.
+ * NULL, and the refusal, if the requirement cannot be met whatever the server shows.
+ */
+struct judge;
+
+struct judge *judge_create(struct tls_context *context, const struct tls_requirement *requirement,
+    struct outcome *refusal);
+void judge_destroy(struct judge **judge);
+
+/* Is it content with any certificate? Then the handshake may be with old keys and old servers. */
+bool judge_takes_anybody(const struct judge *judge);
+
+/* What a finished handshake has shown. */
+struct judge_exhibit {
+	STACK_OF(X509) * chain; /* the server's; NULL: it has shown no certificate */
+	bool is_weak; /* as a handshake for who doesn't take anybody would not have ended */
+};
+
+/* Once. Completes the evidence, which tells already what the handshake was. */
+void judge_decide(struct judge *judge, const struct judge_exhibit *exhibit,
+    struct tls_evidence *evidence, struct outcome *verdict);

@@ -51,9 +51,7 @@ void tls_requirement_copy(struct tls_requirement *to, const struct tls_requireme
 		to->tlsa[i].data = (uint8_t *)mem_copy(from->tlsa[i].data, from->tlsa[i].n_data);
 	}
 	to->names = copy_texts(from->names, from->n_names);
-	to->fingerprints = copy_texts(from->fingerprints, from->n_fingerprints);
 	to->sni = mem_copy_text(from->sni);
-	to->ca_file = mem_copy_text(from->ca_file);
 }
 
 void tls_requirement_finish(struct tls_requirement *r)
@@ -62,8 +60,6 @@ void tls_requirement_finish(struct tls_requirement *r)
 		free(r->tlsa[i].data);
 	free(r->tlsa);
 	free_texts(r->names, r->n_names);
-	free_texts(r->fingerprints, r->n_fingerprints);
 	free(r->sni);
-	free(r->ca_file);
 	*r = (struct tls_requirement){ .level = TLS_NONE };
 }

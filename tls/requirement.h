@@ -24,9 +24,9 @@ struct tls_requirement {
 	/*
 	 * Usable TLSA records, already filtered; or, with tlsa_pinned, the operator's pins in their
 	 * shape (ca: 2 0 0, fingerprint: 3 0 1, public-key: 3 1 1), with level verify, secure or
-	 * fingerprint: then they decide, and nothing else does. With level dane or dane-only and none here: if
-	 * tlsa_unusable is set records were published but none is usable, and TLS is mandatory and
-	 * unauthenticated (RFC 7672 2.2); otherwise dane means may, and dane-only cannot be met.
+	 * fingerprint: then they decide, and nothing else does. With level dane or dane-only and none
+	 * here: if tlsa_unusable is set records were published but none is usable, and TLS is mandatory
+	 * and unauthenticated (RFC 7672 2.2); otherwise dane means may, and dane-only cannot be met.
 	 */
 	struct tlsa_record *tlsa;
 	size_t n_tlsa;
@@ -35,10 +35,7 @@ struct tls_requirement {
 
 	char **names; /* reference identities, canonical; "*.x" as the operator wrote it */
 	size_t n_names;
-	char *sni;           /* NULL: none is sent */
-	char *ca_file;       /* for verify and secure; NULL: the delivery's own */
-	char **fingerprints; /* SHA-256, lower-case hex */
-	size_t n_fingerprints;
+	char *sni; /* NULL: none is sent */
 };
 
 /* True if plaintext is acceptable. */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
-#include "tls/dane.h"
 #include "tls/openssl.h"
 
 struct tls_session {
@@ -17,16 +16,20 @@ struct tls_session {
 	struct transport transport;
 	bool is_client;
 	bool is_open;        /* the handshake is done and the server was found good */
+	bool is_weak;        /* it would have failed for a requirement that names somebody */
 	enum tls_step ended; /* what every later read says; DONE while it goes on */
 	bool write_failed;   /* for good; what has arrived before can still be read */
 	struct tls_requirement requirement;
+	struct judge *judge; /* until the handshake is done */
 	struct tls_evidence evidence;
 	struct outcome outcome;
 };
 
 static struct tls_session *create(struct tls_context *context, int fd);
-static void keep_usable(struct tls_requirement *r);
+static void allow_old_servers(struct tls_session *s);
 static enum tls_step open_session(struct tls_session *s);
+static void decide(const struct tls_session *s, struct judge *judge, struct tls_evidence *evidence,
+    struct outcome *verdict);
 static bool may_write(const struct tls_session *s);
 static enum tls_step write_step_of(struct tls_session *s, int result);
 static enum tls_step step_of(struct tls_session *s, int result);
@@ -50,11 +53,26 @@ struct tls_session *tls_session_create_client(
 
 	s->is_client = true;
 	tls_requirement_copy(&s->requirement, requirement);
-	keep_usable(&s->requirement);
 	SSL_set_connect_state(s->ssl);
-	if (!judge_prepare(s->ssl, context, &s->requirement, &s->outcome))
+	if (requirement->sni != NULL)
+		SSL_set_tlsext_host_name(s->ssl, requirement->sni);
+	s->judge = judge_create(context, &s->requirement, &s->outcome);
+	if (s->judge == NULL)
 		s->ended = TLS_STEP_FAILED;
+	else if (judge_takes_anybody(s->judge))
+		allow_old_servers(s);
 	return s;
+}
+
+/*
+ * Any key size, and servers without RFC 5746, which are harmless as long as we never renegotiate.
+ * The protocol floor stays (RFC 8996), and so does "never without a certificate": anonymous key
+ * exchange is not offered.
+ */
+static void allow_old_servers(struct tls_session *s)
+{
+	SSL_set_security_level(s->ssl, 0);
+	SSL_set_options(s->ssl, SSL_OP_LEGACY_SERVER_CONNECT);
 }
 
 static struct tls_session *create(struct tls_context *context, int fd)
@@ -72,22 +90,6 @@ static struct tls_session *create(struct tls_context *context, int fd)
 	SSL_set_bio(s->ssl, bio, bio);
 	outcome_ok(&s->outcome);
 	return s;
-}
-
-/* The caller has filtered; a record that slipped through must not weaken or break the rest. */
-static void keep_usable(struct tls_requirement *r)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < r->n_tlsa; i++) {
-		if (tlsa_is_usable(&r->tlsa[i])) {
-			r->tlsa[kept++] = r->tlsa[i];
-			continue;
-		}
-		free(r->tlsa[i].data);
-		r->tlsa_unusable = true;
-	}
-	r->n_tlsa = kept;
 }
 
 enum tls_step tls_session_handshake(struct tls_session *s)
@@ -112,14 +114,40 @@ enum tls_step tls_session_handshake(struct tls_session *s)
 static enum tls_step open_session(struct tls_session *s)
 {
 	collect_evidence(s->ssl, &s->evidence);
-	if (s->is_client)
-		judge_server(s->ssl, &s->requirement, &s->evidence, &s->outcome);
+	if (s->is_client) {
+		s->is_weak = collect_weakness(s->ssl);
+		decide(s, s->judge, &s->evidence, &s->outcome);
+		judge_destroy(&s->judge);
+	}
 	if (!outcome_is_ok(&s->outcome)) {
 		s->ended = TLS_STEP_FAILED;
 		return TLS_STEP_FAILED;
 	}
 	s->is_open = true;
 	return TLS_STEP_DONE;
+}
+
+static void decide(const struct tls_session *s, struct judge *judge, struct tls_evidence *evidence,
+    struct outcome *verdict)
+{
+	struct judge_exhibit exhibit = { SSL_get_peer_cert_chain(s->ssl), s->is_weak };
+
+	judge_decide(judge, &exhibit, evidence, verdict);
+}
+
+void tls_session_judge(const struct tls_session *s, const struct tls_requirement *requirement,
+    struct tls_evidence *evidence, struct outcome *verdict)
+{
+	struct judge *judge = judge_create(s->context, requirement, verdict);
+	struct tls_evidence shown;
+
+	assert(s->is_open && s->is_client);
+	collect_evidence(s->ssl, &shown);
+	if (judge != NULL)
+		decide(s, judge, &shown, verdict);
+	if (evidence != NULL)
+		*evidence = shown;
+	judge_destroy(&judge);
 }
 
 /* The words for the few failures that an operator meets every week; OpenSSL's for the others. */
@@ -256,6 +284,7 @@ void tls_session_destroy(struct tls_session **session)
 
 	if (s == NULL)
 		return;
+	judge_destroy(&s->judge);
 	SSL_free(s->ssl);
 	ERR_clear_error();
 	tls_requirement_finish(&s->requirement);

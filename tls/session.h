@@ -68,11 +68,13 @@ const struct tls_evidence *tls_session_evidence(const struct tls_session *s);
  *	tls-no-certificate	a certificate was needed and none was shown
  *	tls-ca-file		our own CA file cannot be used
  *	partner-tls-name	the certificate has none of the required names
- *	partner-tls-untrusted	no authority we believe vouches for it
+ *	partner-tls-untrusted	no authority we believe, or none of those pinned, vouches for it
  *	partner-tls-expired	it, or one above it, is not valid today
- *	fingerprint-mismatch	it is none of the operator's list
+ *	fingerprint-mismatch	certificates and keys are pinned, and it is none of them
  *	dane-mismatch		no TLSA record matches
  *	dane-missing		dane-only, and there are no usable TLSA records
- * The three partner-tls names are without "partner-" where the demand is not a partner rule's.
+ * The three partner-tls names begin with "sts-" instead of "partner-" where the level is mta-sts
+ * (sts-tls-name, sts-tls-untrusted, sts-tls-expired), and with neither (tls-name...) where the demand
+ * is not a partner rule's.
  */
 const struct outcome *tls_session_outcome(const struct tls_session *s);

@@ -15,6 +15,7 @@
 #include "relay/base/mem.h"
 #include "relay/cli/cli.h"
 #include "tls/context.h"
+#include "tls/dane.h"
 #include "tls/scram.h"
 
 struct checking {
@@ -25,6 +26,7 @@ struct checking {
 static int check(struct checking *c, const struct config *config);
 static void check_certificate(struct checking *c, const struct config *config);
 static void check_authorities(struct checking *c, const struct config *config);
+static void check_pinned_authorities(struct checking *c, const struct config_partner *partner);
 static void check_keys(struct checking *c, const struct config *config);
 static void check_passwords(struct checking *c, const struct config *config);
 static void tell(struct checking *c, bool is_error, const char *format, ...)
@@ -91,15 +93,24 @@ static void check_authorities(struct checking *c, const struct config *config)
 
 	/* Without partners that need them nobody may miss the standard authorities. */
 	if (access(config->delivery.ca_file, F_OK) == 0 &&
-	    tls_context_load_ca(client, NULL, error, sizeof error) != 0)
+	    tls_context_load_ca(client, error, sizeof error) != 0)
 		tell(c, true, "%s", error);
-	for (size_t i = 0; i < config->n_partners; i++) {
-		const char *file = config->partners[i].ca_file;
-
-		if (file != NULL && tls_context_load_ca(client, file, error, sizeof error) != 0)
-			tell(c, true, "partner '%s': %s", config->partners[i].name, error);
-	}
+	for (size_t i = 0; i < config->n_partners; i++)
+		check_pinned_authorities(c, &config->partners[i]);
 	tls_context_destroy(&client);
+}
+
+static void check_pinned_authorities(struct checking *c, const struct config_partner *partner)
+{
+	for (size_t i = 0; i < partner->n_cas; i++) {
+		const struct config_certificate *ca = &partner->cas[i];
+
+		if (!tlsa_is_usable(&(struct tlsa_record){ 2, 0, 0, ca->der, ca->n }))
+			tell(c, true,
+			    "partner '%s': certificate %zu of %s cannot be read; remove it from the "
+			    "file, or ask the partner for it once more",
+			    partner->name, i + 1, partner->ca_file);
+	}
 }
 
 static void check_keys(struct checking *c, const struct config *config)

@@ -76,6 +76,7 @@ static void print_host(const struct plan *plan, const struct plan_host *host)
 
 static void print_tlsa(const struct plan *plan, const struct plan_host *host)
 {
+	size_t n_used = host->tls.tlsa_pinned ? 0 : host->tls.n_tlsa;
 	char text[TLSA_TEXT_MAX];
 
 	switch (host->tlsa_status) {
@@ -93,12 +94,12 @@ static void print_tlsa(const struct plan *plan, const struct plan_host *host)
 	case ANSWER_OK: break;
 	}
 	printf("        TLSA: %zu published at %s (%s), %zu in use%s\n", host->n_tlsa_published,
-	    host->tlsa_base, security_name(host->tlsa_security), host->tls.n_tlsa,
-	    host->tls.n_tlsa > 0                   ? ""
+	    host->tlsa_base, security_name(host->tlsa_security), n_used,
+	    n_used > 0                             ? ""
 	    : plan->mx_security != SECURITY_SECURE ? ": the MX records are not secure"
 	    : host->tls.tlsa_unusable              ? ": none is usable"
 						   : "");
-	for (size_t i = 0; i < host->tls.n_tlsa; i++) {
+	for (size_t i = 0; i < n_used; i++) {
 		tlsa_print(&host->tls.tlsa[i], text, sizeof text);
 		printf("              %s\n", text);
 	}
@@ -106,16 +107,18 @@ static void print_tlsa(const struct plan *plan, const struct plan_host *host)
 
 static void print_requirement(const struct tls_requirement *tls)
 {
+	char text[TLSA_TEXT_MAX];
+
 	printf("        TLS: %s, by %s%s", tls_level_name(tls->level), tls_demand_name(tls->demand),
 	    tls->tlsa_unusable ? "; encrypted, but nobody can be authenticated" : "");
 	if (tls->sni != NULL)
 		printf("; asks for %s", tls->sni);
 	for (size_t i = 0; i < tls->n_names; i++)
 		printf("%s%s", i == 0 ? "; accepts " : ", ", tls->names[i]);
-	for (size_t i = 0; i < tls->n_fingerprints; i++)
-		printf("%s%s", i == 0 ? "; certificate " : " or ", tls->fingerprints[i]);
-	if (tls->ca_file != NULL)
-		printf("; authorities of %s", tls->ca_file);
+	for (size_t i = 0; tls->tlsa_pinned && i < tls->n_tlsa; i++) {
+		tlsa_print(&tls->tlsa[i], text, sizeof text);
+		printf("%s%s", i == 0 ? "; pinned " : " or ", text);
+	}
 	putchar('\n');
 }
 
@@ -132,7 +135,7 @@ static void print_json(const struct plan *plan)
 
 static json_t *host_to_json(const struct plan_host *host)
 {
-	json_t *addresses = json_array(), *tlsa = json_array();
+	json_t *addresses = json_array(), *tlsa = json_array(), *pins = json_array();
 	char text[TLSA_TEXT_MAX];
 
 	for (size_t i = 0; i < host->n_addresses; i++) {
@@ -141,10 +144,10 @@ static json_t *host_to_json(const struct plan_host *host)
 	}
 	for (size_t i = 0; i < host->tls.n_tlsa; i++) {
 		tlsa_print(&host->tls.tlsa[i], text, sizeof text);
-		json_array_append_new(tlsa, json_string(text));
+		json_array_append_new(host->tls.tlsa_pinned ? pins : tlsa, json_string(text));
 	}
 	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:b, s:s, s:s, s:s?, s:o, "
-			 "s:s?, s:o, s:o}",
+			 "s:o, s:o}",
 	    "name", host->name, "preference", (int)host->preference, "addresses", addresses,
 	    "address_security", security_name(host->address_security), "tlsa_status",
 	    answer_status_name(host->tlsa_status), "tlsa_security",
@@ -152,9 +155,7 @@ static json_t *host_to_json(const struct plan_host *host)
 	    (int)host->n_tlsa_published, "tlsa", tlsa, "tlsa_unusable", host->tls.tlsa_unusable,
 	    "level", tls_level_name(host->tls.level), "demand", tls_demand_name(host->tls.demand),
 	    "sni", host->tls.sni, "names", texts_to_json(host->tls.names, host->tls.n_names),
-	    "ca_file", host->tls.ca_file, "fingerprints",
-	    texts_to_json(host->tls.fingerprints, host->tls.n_fingerprints), "unusable",
-	    refusal_to_json(&host->unusable));
+	    "pins", pins, "unusable", refusal_to_json(&host->unusable));
 }
 
 static json_t *texts_to_json(char *const *texts, size_t n)

@@ -82,19 +82,10 @@ static void *delivery_create(struct house *house)
 /* While files can still be opened. Without one, what needs it waits, and says so each time. */
 static void load_authorities(struct delivery *delivery)
 {
-	const struct config *config = delivery->house->config;
 	char error[512];
 
-	if (tls_context_load_ca(delivery->attempts.tls, NULL, error, sizeof error) != 0)
+	if (tls_context_load_ca(delivery->attempts.tls, error, sizeof error) != 0)
 		log_warning("%s [tls-ca-file]", error);
-	for (size_t i = 0; i < config->n_partners; i++) {
-		const char *file = config->partners[i].ca_file;
-
-		if (file != NULL &&
-		    tls_context_load_ca(delivery->attempts.tls, file, error, sizeof error) != 0)
-			log_warning(
-			    "partner %s: %s [tls-ca-file]", config->partners[i].name, error);
-	}
 }
 
 static void delivery_meet(void *self, enum role role, struct channel *channel)

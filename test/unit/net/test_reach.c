@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ struct told {
 
 static struct {
 	char directory[FORGE_PATH_MAX];
-	char pin[65];
+	struct tlsa_record pin;
 	struct tls_context *client, *server;
 } world;
 
@@ -47,7 +48,7 @@ static int make_world(void **state)
 	forge_make_directory(world.directory);
 	forge(&self, (struct forge_wish){ .name = "mx.example" });
 	forge_write(world.directory, "self", (const struct forged *[]){ &self, NULL });
-	forge_fingerprint(&self, world.pin);
+	world.pin = forge_tlsa(&self, 3, 0, 1, true);
 	forged_finish(&self);
 	forge_path(world.directory, "self.pem", certificate);
 	forge_path(world.directory, "self.key", key);
@@ -60,6 +61,7 @@ static int make_world(void **state)
 static int end_world(void **state)
 {
 	(void)state;
+	free(world.pin.data);
 	tls_context_destroy(&world.client);
 	tls_context_destroy(&world.server);
 	forge_remove_directory(world.directory);
@@ -271,12 +273,13 @@ static void wait_for(struct play *p, struct told *a)
 
 static void secured_as_required(void **state)
 {
-	char wrong[65] = "00";
-	char *pins[] = { world.pin }, *wrong_pins[] = { wrong };
+	uint8_t wrong[32] = { 0 };
+	struct tlsa_record wrong_pin = { 3, 0, 1, wrong, sizeof wrong };
 	struct tls_requirement r = { .level = TLS_FINGERPRINT,
 		.demand = DEMAND_PARTNER,
-		.fingerprints = pins,
-		.n_fingerprints = 1 };
+		.tlsa = &world.pin,
+		.n_tlsa = 1,
+		.tlsa_pinned = true };
 	struct play p;
 	struct told a;
 
@@ -294,7 +297,7 @@ static void secured_as_required(void **state)
 	assert_string_equal(buffer_text(&p.client.got), "250 x\r\n");
 	play_finish(&p);
 
-	r.fingerprints = wrong_pins;
+	r.tlsa = &wrong_pin;
 	play_start(&p, SOCK_STREAM, true);
 	stream_start_tls_server(p.server.stream, world.server);
 	secure(&p, &r, &a);

@@ -38,24 +38,19 @@ static const struct {
 	    "match=\"TLSA 3 1 1 ab12...\" cert=" CERT " host=mx.example",
 	    "TLSv1.3 with TLS_AES_256_GCM_SHA384, TLSA 3 1 1 ab12... matched, required: dane by "
 	    "dane" },
-	{ "the numbers of the record where its text is not known", TLS_DANE, DEMAND_DANE,
-	    SHOWN(.protocol = "TLSv1.3", .cipher = "X", .achieved = TLS_DANE,
-		.proof = TLS_PROOF_DANE_TA, .tlsa = { 2, 0, 1 }),
-	    "required=dane by=dane achieved=dane protocol=TLSv1.3 cipher=X match=\"TLSA 2 0 1\" "
-	    "host=mx.example",
-	    "TLSv1.3 with X, TLSA 2 0 1 matched, required: dane by dane" },
 	{ "a partner's pin", TLS_FINGERPRINT, DEMAND_PARTNER,
 	    SHOWN(.protocol = "TLSv1.2", .cipher = "X", .achieved = TLS_FINGERPRINT,
-		.proof = TLS_PROOF_DANE_EE, .tlsa_text = "3 0 1 00ff"),
+		.proof = TLS_PROOF_FINGERPRINT, .tlsa_text = "3 0 1 00ff"),
 	    "required=fingerprint by=partner achieved=fingerprint protocol=TLSv1.2 cipher=X "
 	    "match=\"pin 3 0 1 00ff\" host=mx.example",
 	    "TLSv1.2 with X, pin 3 0 1 00ff matched, required: fingerprint by partner" },
 	{ "an authority and a name, resumed, over a kept connection", TLS_MTA_STS, DEMAND_MTA_STS,
 	    SHOWN(.protocol = "TLSv1.3", .cipher = "X", .achieved = TLS_VERIFY,
-		.proof = TLS_PROOF_PKIX, .name = "*.example", .is_resumed = true),
+		.proof = TLS_PROOF_PKIX, .authority = "Some Root", .name = "*.example",
+		.is_resumed = true),
 	    "required=mta-sts by=mta-sts achieved=verify protocol=TLSv1.3 cipher=X "
-	    "match=\"CA name=*.example\" host=mx.example reused resumed",
-	    "TLSv1.3 with X, CA name=*.example matched, required: mta-sts by mta-sts, over a "
+	    "match=\"CA Some Root name=*.example\" host=mx.example reused resumed",
+	    "TLSv1.3 with X, CA Some Root name=*.example matched, required: mta-sts by mta-sts, over a "
 	    "connection of before",
 	    .is_reused = true },
 	{ "nobody vouches for it; quotes in what a library says", TLS_MAY, DEMAND_DEFAULT,

@@ -8,7 +8,8 @@
  * NAME "!x" is what can't be a host, "." a null MX.
  *
  * Plans: "refused CODE NAME" if there is nothing to try, then the hosts:
- * "PREFERENCE NAME ADDRESSES LEVEL by DEMAND [tlsa=N|unusable] [sni=] [names=] | CODE NAME".
+ * "PREFERENCE NAME ADDRESSES LEVEL by DEMAND [tlsa=N|unusable] [sni=] [names=] [pins=U-S-M:DATA,...]
+ * | CODE NAME".
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,20 +44,41 @@ static char *star_mail[] = { (char *)"*.mail.example" };
 static char *prints[] = { (
     char *)"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" };
 
+static char *keys[] = { (
+    char *)"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" };
+static struct config_certificate cas[] = { { (uint8_t *)"\x30\x82", 2 },
+	{ (uint8_t *)"\x30\x83", 2 } };
+
 static struct config_partner none = { .name = (char *)DOMAIN, .level = TLS_NONE };
 static struct config_partner may = { .name = (char *)DOMAIN, .level = TLS_MAY };
 static struct config_partner encrypt = { .name = (char *)DOMAIN, .level = TLS_ENCRYPT };
 static struct config_partner verify = { .name = (char *)DOMAIN, .level = TLS_VERIFY };
-static struct config_partner secure = {
-	.name = (char *)DOMAIN, .level = TLS_SECURE, .ca_file = (char *)"/ca.pem"
+static struct config_partner secure = { .name = (char *)DOMAIN,
+	.level = TLS_SECURE,
+	.ca_file = (char *)"/ca.pem",
+	.cas = cas,
+	.n_cas = 2 };
+static struct config_partner secure_key = { .name = (char *)DOMAIN,
+	.level = TLS_SECURE,
+	.mx = star_mail,
+	.n_mx = 1,
+	.public_keys = keys,
+	.n_public_keys = 1 };
+static struct config_partner verify_no_ca = {
+	.name = (char *)DOMAIN, .level = TLS_VERIFY, .ca_file = (char *)"/ca.pem"
 };
 static struct config_partner secure_mx = {
 	.name = (char *)DOMAIN, .level = TLS_SECURE, .mx = star_mail, .n_mx = 1
 };
 static struct config_partner print = { .name = (char *)DOMAIN,
 	.level = TLS_FINGERPRINT,
+	.ca_file = (char *)"/ca.pem",
+	.cas = cas,
+	.n_cas = 2,
 	.fingerprints = prints,
-	.n_fingerprints = 1 };
+	.n_fingerprints = 1,
+	.public_keys = keys,
+	.n_public_keys = 1 };
 static struct config_partner dane = { .name = (char *)DOMAIN, .level = TLS_DANE };
 static struct config_partner dane_only = { .name = (char *)DOMAIN, .level = TLS_DANE_ONLY };
 static struct config_partner dane_only_mx = {
@@ -253,11 +275,11 @@ static const struct route_case cases[] = {
 	{ "T24 partner secure: names from the domain, never from MX", { TLS_DANE, &secure },
 	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n",
 	    "10 spoof.example 192.0.2.1 secure by partner sni=spoof.example "
-	    "names=d.example,*.d.example ca=/ca.pem\n" },
+	    "names=d.example,*.d.example pins=2-0-0:3082,2-0-0:3083\n" },
 	{ "partner secure stands beside TLSA", { TLS_DANE, &secure },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=bogus/bogus\n",
 	    "10 mx.example 192.0.2.1 secure by partner sni=mx.example "
-	    "names=d.example,*.d.example ca=/ca.pem\n" },
+	    "names=d.example,*.d.example pins=2-0-0:3082,2-0-0:3083\n" },
 	{ "T24 partner with MX names: others are not used", { TLS_DANE, &secure_mx },
 	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n"
 	    "20 a.mail.example a=ok/insecure:192.0.2.2\n"
@@ -274,7 +296,15 @@ static const struct route_case cases[] = {
 	    "sni=spoof.example names=*.mail.example | 451 partner-mx-name\n" },
 	{ "T24 partner fingerprint", { TLS_DANE, &print },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 fingerprint by partner sni=mx.example prints=1\n" },
+	    "10 mx.example 192.0.2.1 fingerprint by partner sni=mx.example "
+	    "pins=3-0-1:0123,3-1-1:fedc\n" },
+	{ "T24 partner secure with a key", { TLS_DANE, &secure_key },
+	    "mx=ok/insecure\n10 a.mail.example a=ok/insecure:192.0.2.2\n",
+	    "10 a.mail.example 192.0.2.2 secure by partner sni=a.mail.example "
+	    "names=*.mail.example pins=3-1-1:fedc\n" },
+	{ "T24 none of the authorities could be read: nobody is believed",
+	    { TLS_DANE, &verify_no_ca }, "mx=ok/insecure\n" HOST "\n",
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example pins=\n" },
 	{ "partner dane where DANE is off", { TLS_MAY, &dane },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
 	{ "partner dane, no TLSA", { TLS_MAY, &dane },
@@ -515,7 +545,7 @@ static void print_host(const struct plan_host *host, struct buffer *out)
 	}
 	buffer_print(out, "%s %s by %s", host->n_addresses == 0 ? "-" : "",
 	    tls_level_name(tls->level), tls_demand_name(tls->demand));
-	if (tls->n_tlsa > 0)
+	if (tls->n_tlsa > 0 && !tls->tlsa_pinned)
 		buffer_print(out, " tlsa=%zu", tls->n_tlsa);
 	if (tls->tlsa_unusable)
 		buffer_add_text(out, " tlsa=unusable");
@@ -523,10 +553,12 @@ static void print_host(const struct plan_host *host, struct buffer *out)
 		buffer_print(out, " sni=%s", tls->sni);
 	for (size_t i = 0; i < tls->n_names; i++)
 		buffer_print(out, "%s%s", i == 0 ? " names=" : ",", tls->names[i]);
-	if (tls->ca_file != NULL)
-		buffer_print(out, " ca=%s", tls->ca_file);
-	if (tls->n_fingerprints > 0)
-		buffer_print(out, " prints=%zu", tls->n_fingerprints);
+	if (tls->tlsa_pinned)
+		buffer_add_text(out, " pins=");
+	for (size_t i = 0; tls->tlsa_pinned && i < tls->n_tlsa; i++)
+		buffer_print(out, "%s%d-%d-%d:%02x%02x", i == 0 ? "" : ",", tls->tlsa[i].usage,
+		    tls->tlsa[i].selector, tls->tlsa[i].matching, tls->tlsa[i].data[0],
+		    tls->tlsa[i].data[1]);
 	if (!outcome_is_ok(&host->unusable))
 		buffer_print(out, " | %d %s", host->unusable.code, host->unusable.name);
 	buffer_add_text(out, "\n");

@@ -13,6 +13,7 @@
 
 #include "forge.h"
 #include "meet.h"
+#include "relay/base/clock.h"
 #include "relay/base/outcome.h"
 #include "tls/openssl.h"
 
@@ -33,12 +34,14 @@ enum {
 	OLD_HASH,
 	DEEP,
 	PARTIAL,
+	COMMON,
+	COMMON_TOO,
 	N_FORGED,
 };
 
 struct world {
 	char directory[FORGE_PATH_MAX];
-	char ca[FORGE_PATH_MAX], old_ca[FORGE_PATH_MAX];
+	char ca[FORGE_PATH_MAX];
 	struct forged made[N_FORGED];
 	struct tls_context *servers[N_FORGED]; /* each with its whole chain, without the root */
 	struct tls_context *alone;             /* LEAF without its chain */
@@ -114,6 +117,8 @@ static int make_world(void **state)
 		    { .name = "mx.example", .alternatives = names, .signs_with_sha1 = true } },
 		{ DEEP, MIDDLE, { .name = "deep", .alternatives = "DNS:a.b.mail.example" } },
 		{ PARTIAL, MIDDLE, { .name = "partial", .alternatives = "DNS:m*.example" } },
+		{ COMMON, MIDDLE, { .name = "mx.example" } },
+		{ COMMON_TOO, MIDDLE, { .name = "mx.example", .alternatives = "DNS:www.example" } },
 	};
 
 	(void)state;
@@ -140,8 +145,6 @@ static int make_world(void **state)
 	world.old_with_root =
 	    serve("old", (const struct forged *[]){ &f[OLD_ROOT_LEAF], &f[OLD_ROOT], NULL });
 	forge_path(world.directory, "chain0.pem", world.ca);
-	snprintf(
-	    world.old_ca, sizeof world.old_ca, "%.150s/chain%d.pem", world.directory, OLD_ROOT);
 	world.client = tls_context_create_client(world.ca);
 	return 0;
 }
@@ -163,6 +166,36 @@ static int end_world(void **state)
 
 static char *mx_example[] = { (char[]){ "mx.example" } };
 
+/* The same server under "encrypt", and only then held against the requirement: nothing may differ. */
+static void judge_later(struct tls_context *server, const struct tls_requirement *r,
+    const struct outcome *expected, const struct tls_evidence *evidence)
+{
+	static const struct tls_requirement encrypt = { .level = TLS_ENCRYPT };
+	struct tls_evidence e;
+	struct outcome verdict;
+	struct meeting m;
+
+	meet(&m, world.client, server, &encrypt);
+	assert_int_equal(meet_shake(&m), TLS_STEP_DONE);
+	for (int i = 0; i < 2; i++) {
+		tls_session_judge(m.client, r, i == 0 ? &e : NULL, &verdict);
+		assert_string_equal(verdict.name, expected->name);
+		assert_string_equal(verdict.text, expected->text);
+	}
+	/* What is refused before a handshake has shown nothing. */
+	if (*evidence->protocol != '\0') {
+		assert_string_equal(e.name, evidence->name);
+		assert_string_equal(e.authority, evidence->authority);
+		assert_string_equal(e.tlsa_text, evidence->tlsa_text);
+		assert_string_equal(e.why_untrusted, evidence->why_untrusted);
+		assert_int_equal(e.trust, evidence->trust);
+		assert_int_equal(e.proof, evidence->proof);
+	}
+	assert_int_equal(e.achieved, outcome_is_ok(&verdict) ? evidence->achieved : TLS_ENCRYPT);
+	assert_int_equal(tls_session_evidence(m.client)->achieved, TLS_ENCRYPT);
+	meet_finish(&m);
+}
+
 /* One handshake; the evidence and the outcome are for the caller to look at. */
 static struct outcome attempt(
     struct tls_context *server, const struct tls_requirement *r, struct tls_evidence *evidence)
@@ -182,6 +215,7 @@ static struct outcome attempt(
 		assert_memory_equal(outcome.enhanced, "4.7.", 4);
 	}
 	meet_finish(&m);
+	judge_later(server, r, &outcome, evidence);
 	return outcome;
 }
 
@@ -230,10 +264,12 @@ static void t1_t2_all_usable_records(void **state)
 				    "mx.example", "", &e);
 				assert_int_equal(e.trust, TLS_VERIFIED);
 				assert_int_equal(e.achieved, TLS_DANE);
-				snprintf(proof, sizeof proof, "dane-%s %s",
+				snprintf(proof, sizeof proof, "dane-%s %s ",
 				    usage == 3 ? "ee" : "ta", what);
 				tls_evidence_print_proof(&e, printed, sizeof printed);
-				assert_string_equal(printed, proof);
+				assert_memory_equal(printed, proof, strlen(proof));
+				assert_non_null(strstr(printed, e.tlsa_text));
+				assert_string_equal(e.name, usage == 3 ? "" : "mx.example");
 
 				expect_dane(what, world.with_root,
 				    forge_tlsa(of, usage, selector, matching, false), NULL,
@@ -388,53 +424,130 @@ static void t15_sni(void **state)
 
 static void t23_t24_pkix_by_partner(void **state)
 {
+	enum { SYSTEM = -1 };
 	const struct {
 		const char *what;
 		int shown;
-		const char
-		    *reference; /* one of the names the operator wrote; two labels are a list */
-		const char *ca; /* NULL: the default */
+		const char *reference; /* the name the operator wrote */
+		int pinned;            /* the authority he wrote */
 		const char *name;
 	} table[] = {
-		{ "good", LEAF, "mx.example", NULL, "" },
-		{ "good, own CA file", LEAF, "mx.example", world.ca, "" },
-		{ "pattern of the operator", LEAF, "*.example", NULL, "" },
-		{ "pattern, wildcard certificate", WILD, "*.mail.example", NULL, "" },
-		{ "wildcard certificate", WILD, "a.mail.example", NULL, "" },
-		{ "T23 two labels", WILD, "a.b.mail.example", NULL, "partner-tls-name" },
-		{ "T23 the parent itself", WILD, "mail.example", NULL, "partner-tls-name" },
-		{ "T23 pattern, two labels", DEEP, "*.mail.example", NULL, "partner-tls-name" },
-		{ "partial wildcard", PARTIAL, "mx.example", NULL, "partner-tls-name" },
-		{ "another's name", STRANGER, "mx.example", NULL, "partner-tls-name" },
-		{ "spoofed MX", LEAF, "mail.bank.example", NULL, "partner-tls-name" },
-		{ "no name in it", NAMELESS, "mx.example", NULL, "partner-tls-name" },
-		{ "no name written", LEAF, "", NULL, "partner-tls-name" },
-		{ "expired", EXPIRED, "mx.example", NULL, "partner-tls-expired" },
-		{ "expired between", OLD_MIDDLE_LEAF, "mx.example", NULL, "partner-tls-expired" },
-		{ "expired CA", OLD_ROOT_LEAF, "mx.example", world.old_ca, "partner-tls-expired" },
-		{ "self-signed", SELF, "mx.example", NULL, "partner-tls-untrusted" },
-		{ "other CA", LEAF, "mx.example", world.old_ca, "partner-tls-untrusted" },
-		{ "CA file missing", LEAF, "mx.example", "/nonexistent/ca.pem", "tls-ca-file" },
-		{ "small key", SMALL, "mx.example", NULL, "partner-tls-untrusted" },
-		{ "SHA-1", OLD_HASH, "mx.example", NULL, "partner-tls-untrusted" },
+		{ "good", LEAF, "mx.example", SYSTEM, "" },
+		{ "good, own CA", LEAF, "mx.example", ROOT, "" },
+		{ "good, own CA is in the middle", LEAF, "mx.example", MIDDLE, "" },
+		{ "pattern of the operator", LEAF, "*.example", SYSTEM, "" },
+		{ "pattern, own CA", LEAF, "*.example", ROOT, "" },
+		{ "pattern, wildcard certificate", WILD, "*.mail.example", SYSTEM, "" },
+		{ "wildcard certificate", WILD, "a.mail.example", SYSTEM, "" },
+		{ "T23 two labels", WILD, "a.b.mail.example", SYSTEM, "partner-tls-name" },
+		{ "T23 two labels, own CA", WILD, "a.b.mail.example", ROOT, "partner-tls-name" },
+		{ "T23 the parent itself", WILD, "mail.example", SYSTEM, "partner-tls-name" },
+		{ "T23 pattern, two labels", DEEP, "*.mail.example", SYSTEM, "partner-tls-name" },
+		{ "partial wildcard", PARTIAL, "mx.example", SYSTEM, "partner-tls-name" },
+		{ "another's name", STRANGER, "mx.example", SYSTEM, "partner-tls-name" },
+		{ "another's name, own CA", STRANGER, "mx.example", ROOT, "partner-tls-name" },
+		{ "spoofed MX", LEAF, "mail.bank.example", SYSTEM, "partner-tls-name" },
+		{ "no name in it", NAMELESS, "mx.example", SYSTEM, "partner-tls-name" },
+		{ "common name, no other", COMMON, "mx.example", SYSTEM, "" },
+		{ "common name beside others", COMMON_TOO, "mx.example", SYSTEM,
+		    "partner-tls-name" },
+		{ "no name written", LEAF, "", SYSTEM, "partner-tls-name" },
+		{ "no name written, own CA", LEAF, "", ROOT, "partner-tls-untrusted" },
+		{ "expired", EXPIRED, "mx.example", SYSTEM, "partner-tls-expired" },
+		{ "expired, own CA", EXPIRED, "mx.example", ROOT, "partner-tls-expired" },
+		{ "expired between", OLD_MIDDLE_LEAF, "mx.example", SYSTEM, "partner-tls-expired" },
+		{ "expired CA", OLD_ROOT_LEAF, "mx.example", OLD_ROOT, "partner-tls-expired" },
+		{ "self-signed", SELF, "mx.example", SYSTEM, "partner-tls-untrusted" },
+		{ "self-signed, as its own CA", SELF, "mx.example", SELF, "partner-tls-untrusted" },
+		{ "other CA", LEAF, "mx.example", OLD_ROOT, "partner-tls-untrusted" },
+		{ "small key", SMALL, "mx.example", SYSTEM, "partner-tls-untrusted" },
+		{ "small key, own CA", SMALL, "mx.example", ROOT, "partner-tls-untrusted" },
+		{ "SHA-1", OLD_HASH, "mx.example", SYSTEM, "partner-tls-untrusted" },
+		{ "SHA-1, own CA", OLD_HASH, "mx.example", ROOT, "partner-tls-untrusted" },
 	};
 	struct tls_evidence e;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		bool is_pinned = table[i].pinned != SYSTEM;
 		char *names[] = { (char *)(uintptr_t)table[i].reference };
+		struct tlsa_record pin =
+		    forge_tlsa(&world.made[is_pinned ? table[i].pinned : ROOT], 2, 0, 0, true);
 		struct tls_requirement r = { .level = TLS_SECURE,
 			.demand = DEMAND_PARTNER,
 			.names = names,
 			.n_names = 1,
-			.ca_file = (char *)(uintptr_t)table[i].ca };
+			.tlsa = is_pinned ? &pin : NULL,
+			.n_tlsa = is_pinned,
+			.tlsa_pinned = is_pinned };
 
 		expect(table[i].what, world.servers[table[i].shown], &r, table[i].name, &e);
 		if (*table[i].name == '\0') {
 			assert_int_equal(e.trust, TLS_VERIFIED);
 			assert_int_equal(e.achieved, TLS_SECURE);
-			assert_int_equal(e.proof, TLS_PROOF_PKIX);
+			assert_int_equal(e.proof, is_pinned ? TLS_PROOF_PINNED_CA : TLS_PROOF_PKIX);
+			assert_string_not_equal(e.authority, "");
 		}
+		free(pin.data);
+	}
+}
+
+/* A rule whose CA file could not be used pins nothing that is good, and falls back to nothing. */
+static void t24_no_fallback_from_pins(void **state)
+{
+	struct tls_requirement r = { .level = TLS_SECURE,
+		.demand = DEMAND_PARTNER,
+		.names = mx_example,
+		.n_names = 1,
+		.tlsa_pinned = true };
+	struct tlsa_record pin = { 2, 0, 0, (uint8_t[]){ 0x30, 0x82 }, 2 };
+	struct tls_evidence e;
+
+	(void)state;
+	expect("no pins", world.servers[LEAF], &r, "fingerprint-mismatch", &e);
+	r.tlsa = &pin;
+	r.n_tlsa = 1;
+	expect("no certificate", world.servers[LEAF], &r, "partner-tls-untrusted", &e);
+}
+
+static void ca_file_missing(void **state)
+{
+	struct tls_context *client = world.client;
+	struct tls_requirement r = {
+		.level = TLS_SECURE, .demand = DEMAND_PARTNER, .names = mx_example, .n_names = 1
+	};
+	struct tls_evidence e;
+
+	(void)state;
+	world.client = tls_context_create_client("/nonexistent/ca.pem");
+	expect("CA file missing", world.servers[LEAF], &r, "tls-ca-file", &e);
+	tls_context_destroy(&world.client);
+	world.client = client;
+}
+
+/* RFC 8461 4.1: the host's own name, and as a DNS name. */
+static void t21_mta_sts(void **state)
+{
+	static const struct {
+		const char *what;
+		int shown;
+		const char *name;
+	} table[] = {
+		{ "good", LEAF, "" },
+		{ "another's name", STRANGER, "sts-tls-name" },
+		{ "a common name only", COMMON, "sts-tls-name" },
+		{ "expired", EXPIRED, "sts-tls-expired" },
+		{ "self-signed", SELF, "sts-tls-untrusted" },
+	};
+	struct tls_requirement r = {
+		.level = TLS_MTA_STS, .demand = DEMAND_MTA_STS, .names = mx_example, .n_names = 1
+	};
+	struct tls_evidence e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		expect(table[i].what, world.servers[table[i].shown], &r, table[i].name, &e);
+		assert_int_equal(e.achieved, *table[i].name == '\0' ? TLS_MTA_STS : TLS_ENCRYPT);
 	}
 }
 
@@ -465,28 +578,40 @@ static void t24_refusals_explain(void **state)
 	assert_string_equal(outcome.name, "tls-name");
 }
 
-static void t24_fingerprint(void **state)
+static void t24_fingerprint_and_key(void **state)
 {
-	char right[65], wrong[65];
-	char *pins[2] = { wrong, right };
-	struct tls_requirement r = { .level = TLS_FINGERPRINT,
-		.demand = DEMAND_PARTNER,
-		.fingerprints = pins,
-		.n_fingerprints = 2 };
 	struct tls_evidence e;
-	char proof[200];
+	char right[65], proof[200];
 
 	(void)state;
 	forge_fingerprint(&world.made[SELF], right);
-	forge_fingerprint(&world.made[LEAF], wrong);
-	expect("second of the list", world.servers[SELF], &r, "", &e);
-	assert_string_equal(e.fingerprint, right);
-	tls_evidence_print_proof(&e, proof, sizeof proof);
-	assert_string_equal(proof + strlen("fingerprint "), right);
-	r.n_fingerprints = 1;
-	expect("not of the list", world.servers[SELF], &r, "fingerprint-mismatch", &e);
-	r.n_fingerprints = 0;
-	expect("an empty list", world.servers[SELF], &r, "fingerprint-mismatch", &e);
+	for (uint8_t selector = 0; selector <= 1; selector++) {
+		struct tlsa_record pins[2] = { forge_tlsa(&world.made[LEAF], 3, selector, 1, true),
+			forge_tlsa(&world.made[SELF], 3, selector, 1, true) };
+		struct tls_requirement r = { .level = TLS_FINGERPRINT,
+			.demand = DEMAND_PARTNER,
+			.tlsa = pins,
+			.n_tlsa = 2,
+			.tlsa_pinned = true };
+
+		expect("second of the list", world.servers[SELF], &r, "", &e);
+		assert_int_equal(e.achieved, TLS_FINGERPRINT);
+		tls_evidence_print_proof(&e, proof, sizeof proof);
+		if (selector == 0) {
+			assert_memory_equal(proof, "fingerprint ", 12);
+			assert_string_equal(proof + 12, right);
+		} else {
+			assert_memory_equal(proof, "public-key ", 11);
+			assert_string_equal(proof + 11, e.tlsa_text + 6);
+			assert_int_equal(strlen(proof), 11 + 64);
+		}
+		r.n_tlsa = 1;
+		expect("not of the list", world.servers[SELF], &r, "fingerprint-mismatch", &e);
+		r.n_tlsa = 0;
+		expect("an empty list", world.servers[SELF], &r, "fingerprint-mismatch", &e);
+		free(pins[0].data);
+		free(pins[1].data);
+	}
 }
 
 /* Nothing a certificate shows makes an opportunistic handshake fail; the log says what it was. */
@@ -537,7 +662,9 @@ static void log_line_in_postfix_words(void **state)
 	    "Verified TLS connection established to mx.example[192.0.2.1]:25: TLSv1.3 with cipher "
 	    "TLS_AES_256_GCM_SHA384 (256/256 bits)");
 	tls_evidence_print_proof(&e, proof, sizeof proof);
-	assert_string_equal(proof, "pkix mx.example");
+	assert_string_equal(proof, "pkix mx.example by Root");
+	assert_false(e.is_resumed);
+	assert_in_range(e.not_after_s, clock_wall_s() + 29 * 86400, clock_wall_s() + 31 * 86400);
 	assert_string_equal(e.subject, "mx.example, mx2.example");
 	assert_string_equal(e.issuer, "Middle");
 	tls_evidence_print(&e, "to", "mx.example[192.0.2.1]:25", line, 10);
@@ -556,7 +683,10 @@ int main(void)
 		cmocka_unit_test(t15_sni),
 		cmocka_unit_test(t23_t24_pkix_by_partner),
 		cmocka_unit_test(t24_refusals_explain),
-		cmocka_unit_test(t24_fingerprint),
+		cmocka_unit_test(t24_no_fallback_from_pins),
+		cmocka_unit_test(t24_fingerprint_and_key),
+		cmocka_unit_test(ca_file_missing),
+		cmocka_unit_test(t21_mta_sts),
 		cmocka_unit_test(opportunistic_records_but_accepts),
 		cmocka_unit_test(log_line_in_postfix_words),
 	};
