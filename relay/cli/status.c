@@ -8,6 +8,8 @@
 #include "relay/base/clock.h"
 #include "relay/cli/ask.h"
 
+static bool is_impaired(const json_t *end);
+
 static void ignore_line(void *arg, json_t *line)
 {
 	(void)arg, (void)line;
@@ -31,6 +33,55 @@ static void print_processes(const json_t *end)
 	}
 }
 
+/* "resolver   validates, checked 2026-11-21T21:24:43Z" */
+static void print_resolver(const json_t *end)
+{
+	const json_t *resolver = json_object_get(end, "resolver");
+	char since[CLOCK_DATE_MAX], checked[CLOCK_DATE_MAX];
+
+	clock_print_iso(cli_number(resolver, "since"), since);
+	clock_print_iso(cli_number(resolver, "checked"), checked);
+	if (is_impaired(end))
+		printf("resolver   DANE IMPAIRED since %s", since);
+	else
+		printf("resolver   %s", cli_text(resolver, "state"));
+	if (cli_number(resolver, "checked") > 0)
+		printf(", checked %s", checked);
+	printf("\n");
+	if (cli_text(resolver, "text")[0] != '\0')
+		printf("           %s\n", cli_text(resolver, "text"));
+}
+
+static bool is_impaired(const json_t *end)
+{
+	return strcmp(cli_text(json_object_get(end, "resolver"), "state"), "impaired") == 0;
+}
+
+/* What the operator has loosened: nobody shall forget it. */
+static void print_partners(const json_t *end)
+{
+	const json_t *observed = json_object_get(end, "observed");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(end, "exceptions"), i, item)
+	{
+		bool is_over = json_is_true(json_object_get(item, "over"));
+		char until[CLOCK_DATE_MAX];
+
+		clock_print_iso(cli_number(item, "until"), until);
+		if (is_over)
+			printf("exception  partner %s: is over since %s, remove it (%s)\n",
+			    cli_text(item, "partner"), until, cli_text(item, "reason"));
+		else
+			printf("exception  partner %s: tls=%s instead of %s until %s (%s)\n",
+			    cli_text(item, "partner"), cli_text(item, "tls"),
+			    cli_text(item, "rule"), until, cli_text(item, "reason"));
+	}
+	json_array_foreach(observed, i, item) printf(
+	    "observed   partner %s: its rule is judged, not enforced\n", json_string_value(item));
+}
+
 static bool all_are_running(const json_t *end)
 {
 	json_t *process;
@@ -52,7 +103,8 @@ int cli_status(struct cli *cli)
 
 	if (status != EX_OK)
 		return status;
-	is_well = all_are_running(end) && strcmp(cli_text(end, "storage"), "ok") == 0;
+	is_well = all_are_running(end) && strcmp(cli_text(end, "storage"), "ok") == 0 &&
+		  !is_impaired(end);
 	if (cli->json) {
 		json_object_del(end, "end");
 		cli_print_json(end);
@@ -69,6 +121,8 @@ int cli_status(struct cli *cli)
 	    cli_number(end, "deliveries"), cli_number(end, "sites_down"));
 	printf("storage    %s, %" JSON_INTEGER_FORMAT " MB free\n", cli_text(end, "storage"),
 	    cli_number(end, "free_bytes") >> 20);
+	print_resolver(end);
+	print_partners(end);
 	printf("processes\n");
 	print_processes(end);
 	json_decref(end);

@@ -4,16 +4,25 @@
  */
 #pragma once
 
+#include "config/config.h"
 #include "relay/dispatch.h"
 #include "relay/ipc/message.h"
 #include "relay/net/loop.h"
+#include "relay/proc/queue_lookup.h"
 #include "relay/spool.h"
 
 struct control;
 
-/* Does not own listen_fd, spool or dispatch. */
-struct control *control_create(
-    struct loop *loop, int listen_fd, struct spool *spool, struct dispatch *dispatch);
+/* What its commands ask. */
+struct control_house {
+	const struct config *config;
+	struct spool *spool;
+	struct dispatch *dispatch;
+	struct queue_lookup *lookup;
+};
+
+/* Owns neither listen_fd nor anything of the house, which is copied. */
+struct control *control_create(struct loop *loop, int listen_fd, const struct control_house *house);
 
 /* After the spool is closed: its callbacks may come until then. */
 void control_destroy(struct control **control);

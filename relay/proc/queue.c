@@ -15,6 +15,8 @@
 #include "relay/message_wire.h"
 #include "relay/proc/clients.h"
 #include "relay/proc/control.h"
+#include "relay/proc/exceptions.h"
+#include "relay/proc/queue_lookup.h"
 #include "relay/proc/role.h"
 #include "relay/shelf.h"
 
@@ -32,6 +34,8 @@ struct queue {
 	struct signer *signer;
 	struct post_office *office;
 	struct dispatch *dispatch;
+	struct queue_lookup *lookup;
+	struct exceptions *exceptions;
 	struct control *control;
 	struct clients intakes;
 	struct timer *storage;
@@ -101,8 +105,10 @@ static bool queue_begin(void *self)
 	}
 	queue->office = post_office_create(config, queue->spool, queue->signer);
 	queue->dispatch = dispatch_create(queue->house->loop, config, queue->spool, queue->office);
-	queue->control = control_create(
-	    queue->house->loop, queue->house->control_fd, queue->spool, queue->dispatch);
+	queue->lookup = queue_lookup_create(queue->house->loop, queue->spool);
+	queue->exceptions = exceptions_create(queue->house->loop, config);
+	queue->control = control_create(queue->house->loop, queue->house->control_fd,
+	    &(struct control_house){ config, queue->spool, queue->dispatch, queue->lookup });
 	dispatch_on_alone(queue->dispatch, leave_if_alone, queue);
 	on_storage(queue);
 	return true;
@@ -162,6 +168,8 @@ static void queue_meet(void *self, enum role role, struct channel *channel)
 		asker_add(queue->keeper, channel);
 	} else if (role == ROLE_DELIVERY) {
 		dispatch_meet(queue->dispatch, channel);
+	} else if (role == ROLE_LOOKUP) {
+		queue_lookup_meet(queue->lookup, channel);
 	} else {
 		channel_destroy(&channel);
 	}
@@ -354,6 +362,8 @@ static void queue_destroy(void *self)
 	post_office_destroy(&queue->office);
 	spool_close(&queue->spool); /* no callback runs after it */
 	control_destroy(&queue->control);
+	exceptions_destroy(&queue->exceptions);
+	queue_lookup_destroy(&queue->lookup);
 	dispatch_destroy(&queue->dispatch);
 	clients_finish(&queue->intakes);
 	signer_destroy(&queue->signer);

@@ -25,6 +25,7 @@
 #include "relay/net/loop.h"
 #include "relay/proc/control.h"
 #include "relay/proc/listen.h"
+#include "relay/spool_policies.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -38,6 +39,7 @@ struct scene {
 	struct fixture f;
 	struct config config;
 	struct dispatch *dispatch;
+	struct queue_lookup *lookup;
 	struct control *control;
 	char path[128];
 	int listen_fd;
@@ -57,7 +59,9 @@ static int set_up(void **state)
 	s->listen_fd = listen_open_control(s->path, "nobody", error, sizeof error);
 	if (s->listen_fd < 0)
 		fail_msg("%s", error);
-	s->control = control_create(s->f.loop, s->listen_fd, s->f.spool, s->dispatch);
+	s->lookup = queue_lookup_create(s->f.loop, s->f.spool);
+	s->control = control_create(s->f.loop, s->listen_fd,
+	    &(struct control_house){ &s->config, s->f.spool, s->dispatch, s->lookup });
 	s->answer = malloc(ANSWER_MAX);
 	*state = s;
 	return 0;
@@ -69,6 +73,7 @@ static int tear_down(void **state)
 
 	fixture_close(&s->f);
 	control_destroy(&s->control);
+	queue_lookup_destroy(&s->lookup);
 	dispatch_destroy(&s->dispatch);
 	close(s->listen_fd);
 	fixture_finish(&s->f);
@@ -180,6 +185,52 @@ static void status_tells_of_processes_and_room(void **state)
 	json_decref(answer);
 }
 
+static void T24_status_tells_of_resolver_and_partners(void **state)
+{
+	struct scene *s = *state;
+	char bank[] = "bank.test", clinic[] = ".clinic.test", reason[] = "ticket \xff";
+	struct config_exception over = { 1000, TLS_MAY, reason };
+	struct config_exception in_force = { clock_wall_s() + 9000, TLS_ENCRYPT, reason };
+	struct config_partner partners[] = {
+		{ .name = bank, .level = TLS_SECURE, .observe = true, .exception = &over },
+		{ .name = clinic, .level = TLS_DANE_ONLY, .exception = &in_force },
+	};
+	json_t *answer, *exceptions, *first, *second;
+
+	s->config.partners = partners;
+	s->config.n_partners = 2;
+	answer = json_loads(ask(s, "{\"command\":\"status\"}\n"), 0, NULL);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(answer, "resolver"), "state")),
+	    "unknown");
+	assert_int_equal(json_array_size(json_object_get(answer, "observed")), 1);
+	exceptions = json_object_get(answer, "exceptions");
+	assert_int_equal(json_array_size(exceptions), 2);
+	first = json_array_get(exceptions, 0);
+	second = json_array_get(exceptions, 1);
+	assert_string_equal(json_string_value(json_object_get(first, "partner")), "bank.test");
+	assert_true(json_is_true(json_object_get(first, "over")));
+	assert_string_equal(json_string_value(json_object_get(first, "reason")), "ticket ?");
+	assert_string_equal(json_string_value(json_object_get(second, "tls")), "encrypt");
+	assert_string_equal(json_string_value(json_object_get(second, "rule")), "dane-only");
+	assert_true(json_is_false(json_object_get(second, "over")));
+	json_decref(answer);
+}
+
+static void T22_the_kept_policy_is_told(void **state)
+{
+	struct scene *s = *state;
+
+	assert_string_equal(ask(s, "{\"command\":\"policy\",\"domain\":\"one.test\"}\n"),
+	    "{\"end\":true,\"n\":0}\n");
+	spool_policy_keep(s->f.spool,
+	    &(struct sts_kept){ "one.test", "77", "mode: \xfe\nx", 5, clock_wall_s() + 1000 });
+	ask(s, "{\"command\":\"policy\",\"domain\":\"one.test\"}\n");
+	assert_has(s->answer, "\"fetched\":5,");
+	assert_has(s->answer, "\"id\":\"77\",\"policy\":\"mode: ??x\"");
+	assert_has(s->answer, "{\"end\":true,\"n\":1}\n");
+}
+
 static void C2_C5_bad_requests_get_an_error_and_change_nothing(void **state)
 {
 	static const char *const requests[] = { "\n", "{}\n", "[]\n", "5\n", "null\n", "\"list\"\n",
@@ -192,7 +243,8 @@ static void C2_C5_bad_requests_get_an_error_and_change_nothing(void **state)
 		"{\"command\":\"remove\",\"id\":[\"a\"]}\n", "{\"command\":\"list\",\"id\":5}\n",
 		"{\"command\":\"list\",\"id\":\"0123456789ABCD\\u0000\"}\n",
 		"{\"command\":\"retry\",\"what\":5}\n", "{\"command\":\"retry\",\"what\":[]}\n",
-		"{\"command\":\"list\",\"address\":{}}\n", "{\"command\":\"\xff\xfe\"}\n",
+		"{\"command\":\"list\",\"address\":{}}\n", "{\"command\":\"policy\"}\n",
+		"{\"command\":\"policy\",\"domain\":5}\n", "{\"command\":\"\xff\xfe\"}\n",
 		"GET / HTTP/1.1\r\n" };
 	struct scene *s = *state;
 	char id[QUEUE_ID_MAX], *large = malloc(100000);
@@ -397,6 +449,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(lists_and_changes),
 		T(status_tells_of_processes_and_room),
+		T(T24_status_tells_of_resolver_and_partners),
+		T(T22_the_kept_policy_is_told),
 		T(C2_C5_bad_requests_get_an_error_and_change_nothing),
 		T(C2_random_bytes),
 		T(forms_of_asking),
