@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/passwords.h"
+#include "config/route_passwords.h"
 #include "dkim/key.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
@@ -29,6 +30,8 @@ static void check_authorities(struct checking *c, const struct config *config);
 static void check_pinned_authorities(struct checking *c, const struct config_partner *partner);
 static void check_keys(struct checking *c, const struct config *config);
 static void check_passwords(struct checking *c, const struct config *config);
+static void check_route_passwords(struct checking *c, const struct config *config);
+static bool needs_login(const struct config *config, const char *login);
 static void tell(struct checking *c, bool is_error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void print(struct checking *c, bool is_error, const char *text);
@@ -72,6 +75,7 @@ static int check(struct checking *c, const struct config *config)
 	check_authorities(c, config);
 	check_keys(c, config);
 	check_passwords(c, config);
+	check_route_passwords(c, config);
 	return c->n_errors > 0 ? CLI_PROBLEMS : EX_OK;
 }
 
@@ -163,6 +167,44 @@ static void check_passwords(struct checking *c, const struct config *config)
 			    name, name);
 	}
 	passwords_finish(&passwords);
+}
+
+/* Its absence was told with the configuration, if a route needs it. */
+static void check_route_passwords(struct checking *c, const struct config *config)
+{
+	struct route_passwords passwords;
+	char error[512];
+
+	if (route_passwords_load(&passwords, config->route_passwords, error, sizeof error) != 0 &&
+	    errno != ENOENT)
+		tell(c, true, "%s", error);
+	for (size_t i = 0; i < config->n_routes; i++) {
+		const struct config_route *route = &config->routes[i];
+
+		if (route->login != NULL && route_passwords_find(&passwords, route->login) == NULL)
+			tell(c, true,
+			    "route '%s': there is no password for the login '%s', so its mail would "
+			    "wait: write the line \"%s PASSWORD\" in %s",
+			    route->domain, route->login, route->login, config->route_passwords);
+	}
+	for (size_t i = 0; i < passwords.n; i++) {
+		if (!needs_login(config, passwords.entries[i].login))
+			tell(c, false,
+			    "%s: no route has the login '%s': remove a password that nobody needs",
+			    config->route_passwords, passwords.entries[i].login);
+	}
+	route_passwords_finish(&passwords);
+}
+
+static bool needs_login(const struct config *config, const char *login)
+{
+	for (size_t i = 0; i < config->n_routes; i++) {
+		const char *written = config->routes[i].login;
+
+		if (written != NULL && strcmp(written, login) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void tell(struct checking *c, bool is_error, const char *format, ...)

@@ -34,6 +34,8 @@ typedef int cli_command(struct cli *cli);
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
 	X("explain", "", cli_explain, 1, 1, "DOMAIN", "the plan for a domain, who demands what")   \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
+	X("partner", "list", cli_partner_list, 0, 0, "",                                           \
+	    "rules for partners, and their exceptions")                                            \
 	X("domain", "list", cli_domain_list, 0, 0, "", "domains that mail is signed for")          \
 	X("domain", "show", cli_domain_show, 1, 1, "DOMAIN",                                       \
 	    "DNS records to publish for a domain")                                                 \

@@ -188,6 +188,52 @@ def test_the_example_configuration_is_good(house):
     assert all("does not enforce rates" in one["text"] for one in found[:-1])
 
 
+def test_check_wants_a_password_for_each_login_of_a_route(house):
+    house.make_domain()
+    house.make_account()
+    house.write(house.path.read_text() +
+                "route a.example { host = b.example.net  tls = verify  login = Relay@x }\n")
+    told = house.run("check", status=EX_CONFIG)
+    assert "zegel.conf:" in told and "login of route 'a.example': cannot read" in told
+    secrets = house.directory / "route-passwords"
+    secrets.write_text("relay@x spelled otherwise\n")
+    secrets.chmod(0o644)
+    assert "is open to more than its owner" in house.run("check", status=EX_CONFIG)
+    secrets.chmod(0o640)
+    told = house.run("check", status=PROBLEMS)
+    assert "route 'a.example': there is no password for the login 'Relay@x'" in told
+    assert "no route has the login 'relay@x'" in told
+    secrets.write_text("Relay@x right\n")
+    told = house.run("check")
+    assert "route" not in told and "right" not in told
+    secrets.write_text("Relay@x\n")
+    assert ":1: must be LOGIN PASSWORD" in house.run("check", status=PROBLEMS)
+
+
+def test_partner_list_tells_rules_and_exceptions(house):
+    pin = "ab" * 32
+    house.write(house.path.read_text() + f"""
+        partner b.example {{ tls = dane-only
+            exception {{ until = 2999-12-01  tls = encrypt  reason = "ticket 123" }} }}
+        partner .c.example {{ tls = fingerprint  public-key = {pin}  mx = {{m.c.example}}
+            exception {{ until = 2001-02-03T04:05Z  tls = may  reason = old }} }}
+        partner d.example {{ tls = verify  mode = observe }}\n""")
+    b, c, d = house.run_json("partner", "list")
+    assert b == {"partner": "b.example", "level": "dane-only", "mode": "require", "mx": [],
+                 "ca_file": None, "authorities": 0, "fingerprints": [], "public_keys": [],
+                 "exception": {"until": "2999-12-01T00:00:00Z", "level": "encrypt",
+                               "reason": "ticket 123", "in_force": True}}
+    assert (c["partner"], c["mx"], c["public_keys"]) == (".c.example", ["m.c.example"], [pin])
+    assert c["exception"]["until"] == "2001-02-03T04:05:00Z" and not c["exception"]["in_force"]
+    assert (d["mode"], d["exception"]) == ("observe", None)
+    said = house.run("partner", "list")
+    assert re.search(r"exception: encrypt until 2999-12-01T00:00:00Z \(ticket 123\): in force for "
+                     r"\d+ days more", said)
+    assert "exception: may until 2001-02-03T04:05:00Z (old): over, remove it" in said
+    assert re.search(r"^d.example +verify +observe$", said, re.M)
+    assert f"public keys: {pin}" in said
+
+
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 

@@ -26,7 +26,7 @@ NO_REPORT = re.compile(r"==\d+==Unable to get registers from thread \d+\.\n")
 
 
 class Zegel:
-    """One relay. Change `sections`, `accounts`, `partners` before start(), or before reload()."""
+    """One relay. Change `sections`, `accounts`, `partners`, `routes` before start(), or before reload()."""
 
     def __init__(self, place, hostname="mail.shop.example", as_root=False):
         self.place = place
@@ -43,7 +43,8 @@ class Zegel:
         self.path = self.home / "zegel.conf"
         self.domains = {}  # name: [selector]
         self.accounts = {}  # name: {"senders": [...], other keys}
-        self.partners = {}  # domain: {keys}
+        self.partners = {}  # domain: {keys}; {} within for its exception
+        self.routes = {}  # domain, or "*": {keys}
         self.stubs = {}  # zone: "address@port"
         self.listens = [(self.address, PORT_STARTTLS, False), (self.address, PORT_IMPLICIT, True)]
         self.sections = {
@@ -70,7 +71,7 @@ class Zegel:
     def text(self):
         lines = []
         for section, keys in self.sections.items():
-            body = [f"{key} = {_value(value)}" for key, value in keys.items()]
+            body = _body(keys)
             if section == "dns":
                 for zone, server in self.stubs.items():
                     body.append(f"stub {zone} {{ server = {server} }}")
@@ -81,10 +82,10 @@ class Zegel:
                                        f"tls = {'implicit' if implicit else 'starttls'}"])
         for name, selectors in self.domains.items():
             lines += _block(f"domain {name}", [f"dkim = {_value(selectors)}"])
-        for kind, named in (("account", self.accounts), ("partner", self.partners)):
+        for kind, named in (("account", self.accounts), ("partner", self.partners),
+                            ("route", self.routes)):
             for name, keys in named.items():
-                lines += _block(f"{kind} {name}",
-                                [f"{key} = {_value(value)}" for key, value in keys.items()])
+                lines += _block(f"{kind} {_value(name)}", _body(keys))
         return "\n".join(lines) + "\n"
 
     def add_domain(self, name, selector="lab"):
@@ -194,6 +195,14 @@ class Zegel:
 
 def _block(title, body):
     return [title + " {"] + ["    " + line for line in body] + ["}"]
+
+
+def _body(keys):
+    lines = []
+    for key, value in keys.items():
+        lines += _block(key, _body(value)) if isinstance(value, dict) else [
+            f"{key} = {_value(value)}"]
+    return lines
 
 
 def _value(value):
