@@ -142,11 +142,15 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_facts_ask(F) F(u64, number) F(text, domain) F(u8, is_host) F(u32, port)
 #define IPC_FIELDS_facts_say(F) F(u64, number) F(bytes, facts)
 
-/* mechanisms: what the server offers, a space between. A challenge answers the last response. */
+/* host: as the route names it. is_verified: the server has shown a certificate that is good for it (or
+ * DANE), so that a password may be told. mechanisms: what it offers, a space between. A challenge
+ * answers the last response. */
 #define IPC_FIELDS_client_ask(F)                                                                   \
 	F(u64, number)                                                                             \
 	F(u64, exchange)                                                                           \
-	F(u8, is_first) F(text, host) F(text, login) F(text, mechanisms) F(bytes, challenge)
+	F(u8, is_first)                                                                            \
+	F(text, host)                                                                              \
+	F(text, login) F(u8, is_verified) F(text, mechanisms) F(bytes, challenge)
 /* state: enum client_login_state, relay/client_login.h */
 #define IPC_FIELDS_client_say(F)                                                                   \
 	F(u64, number)                                                                             \

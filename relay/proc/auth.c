@@ -1,50 +1,33 @@
 /*
- * The auth role: holds the password verifiers and libsasl2, which may block as long as it likes; a
- * few of these processes run, so that others go on.
+ * The auth role: holds the password verifiers, our own passwords at next hops, and libsasl2, which
+ * may block as long as it likes; a few of these processes run, so that others go on. Intakes ask
+ * about logins of clients, deliveries about our own, and neither gets an answer to the other's
+ * questions.
  */
 #include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
 
-#include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/proc/client_logins.h"
 #include "relay/proc/clients.h"
+#include "relay/proc/exchanges.h"
 #include "relay/proc/login.h"
 #include "relay/proc/role.h"
 #include "smtp/server.h"
-
-enum {
-	EXCHANGES_MAX = 10000,
-	SWEEP_MS = 60000,
-	FORGET_MS = 300000, /* an exchange that nobody goes on with */
-};
-
-/* An intake counts its exchanges for itself: the name has both parts. */
-struct exchange_key {
-	struct channel *channel;
-	uint64_t number;
-};
-
-struct exchange {
-	UT_hash_handle hh;
-	struct exchange_key key;
-	struct login *login;
-	int64_t touched_ms;
-};
 
 struct auth {
 	struct house *house;
 	struct passwords passwords;
 	struct login_office *office;
-	struct clients clients;
-	struct exchange *exchanges;
-	struct timer *sweep;
+	struct clients intakes;
+	struct exchanges *exchanges; /* of intakes */
+	struct client_logins *client_logins;
 };
 
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_gone(void *arg, struct channel *channel);
-static void on_sweep(void *arg);
+static void destroy_login(void *kept);
+static void auth_destroy(void *self);
 
 static void *auth_create(struct house *house)
 {
@@ -52,19 +35,17 @@ static void *auth_create(struct house *house)
 	char error[512];
 
 	auth->house = house;
-	clients_init(&auth->clients, on_message, on_gone, auth);
-	if (passwords_load(&auth->passwords, house->config->passwords, error, sizeof error) == 0) {
+	clients_init(&auth->intakes, on_message, on_gone, auth);
+	auth->exchanges = exchanges_create(house->loop, destroy_login);
+	if (passwords_load(&auth->passwords, house->config->passwords, error, sizeof error) == 0)
 		auth->office = login_office_create(
 		    &auth->passwords, house->config->hostname, error, sizeof error);
-		if (auth->office != NULL) {
-			auth->sweep = timer_create_in(house->loop, on_sweep, auth);
-			timer_set(auth->sweep, SWEEP_MS);
-			return auth;
-		}
-		passwords_finish(&auth->passwords);
-	}
+	if (auth->office != NULL)
+		auth->client_logins = client_logins_create(house, error, sizeof error);
+	if (auth->client_logins != NULL)
+		return auth;
 	log_error("%s", error);
-	free(auth);
+	auth_destroy(auth);
 	return NULL;
 }
 
@@ -72,41 +53,32 @@ static void auth_meet(void *self, enum role role, struct channel *channel)
 {
 	struct auth *auth = self;
 
-	(void)role;
-	clients_add(&auth->clients, channel);
+	if (role == ROLE_INTAKE)
+		clients_add(&auth->intakes, channel);
+	else if (role == ROLE_DELIVERY)
+		client_logins_meet(auth->client_logins, channel);
+	else
+		channel_destroy(&channel);
 }
 
-static void drop(struct auth *auth, struct exchange *exchange)
+static void destroy_login(void *kept)
 {
-	HASH_DEL(auth->exchanges, exchange);
-	login_destroy(&exchange->login);
-	free(exchange);
+	struct login *login = kept;
+
+	login_destroy(&login);
 }
 
-static struct exchange *find(struct auth *auth, struct channel *channel, uint64_t number)
+/* NULL if libsasl2 cannot begin one, or there is no room. */
+static struct login *begin(struct auth *auth, struct channel *channel, uint64_t number)
 {
-	struct exchange_key key;
-	struct exchange *exchange;
+	struct login *login;
 
-	memset(&key, 0, sizeof key);
-	key.channel = channel;
-	key.number = number;
-	HASH_FIND(hh, auth->exchanges, &key, sizeof key, exchange);
-	return exchange;
-}
-
-static struct exchange *begin(struct auth *auth, struct channel *channel, uint64_t number)
-{
-	struct exchange *exchange;
-
-	if (HASH_COUNT(auth->exchanges) >= EXCHANGES_MAX)
+	if (exchanges_are_full(auth->exchanges))
 		return NULL;
-	exchange = mem_create(sizeof *exchange);
-	exchange->key.channel = channel;
-	exchange->key.number = number;
-	exchange->login = login_create(auth->office);
-	HASH_ADD(hh, auth->exchanges, key, sizeof exchange->key, exchange);
-	return exchange;
+	login = login_create(auth->office);
+	if (login != NULL)
+		exchanges_add(auth->exchanges, channel, number, login);
+	return login;
 }
 
 static enum smtp_auth_verdict verdict_of(enum login_step step)
@@ -120,74 +92,51 @@ static enum smtp_auth_verdict verdict_of(enum login_step step)
 	return SMTP_AUTH_BROKEN;
 }
 
-static void answer(struct auth *auth, struct channel *channel, const struct ipc_message *m,
-    struct exchange *exchange)
+static void answer(
+    struct auth *auth, struct channel *channel, const struct ipc_auth_ask *ask, struct login *login)
 {
-	struct ipc_message say = { .type = IPC_AUTH_SAY, .fd = -1, .number = m->auth_ask.number };
-	const uint8_t *response = (const uint8_t *)m->auth_ask.response.bytes;
-	size_t n = m->auth_ask.response.n, n_challenge = 0;
+	struct ipc_message say = { .type = IPC_AUTH_SAY, .fd = -1, .number = ask->number };
+	const uint8_t *response = (const uint8_t *)ask->response.bytes;
+	size_t n = ask->response.n, n_challenge = 0;
 	const uint8_t *challenge = NULL;
 	enum login_step step = LOGIN_BROKEN;
 
-	if (exchange != NULL && exchange->login != NULL) {
-		step = m->auth_ask.is_first
-			   ? login_start(exchange->login, m->auth_ask.mechanism,
-				 m->auth_ask.has_response ? response : NULL, n, &challenge,
-				 &n_challenge)
-			   : login_go_on(exchange->login, response, n, &challenge, &n_challenge);
-		exchange->touched_ms = clock_monotonic_ms();
-	}
+	if (login != NULL)
+		step = ask->is_first
+			   ? login_start(login, ask->mechanism, ask->has_response ? response : NULL,
+				 n, &challenge, &n_challenge)
+			   : login_go_on(login, response, n, &challenge, &n_challenge);
 	say.auth_say.verdict = (uint8_t)verdict_of(step);
-	say.auth_say.account =
-	    exchange != NULL && exchange->login != NULL ? login_name(exchange->login) : "";
+	say.auth_say.account = login != NULL ? login_name(login) : "";
 	if (step == LOGIN_CHALLENGE)
 		say.auth_say.challenge = (struct slice){ (const char *)challenge, n_challenge };
 	channel_send(channel, &say);
-	if (exchange != NULL && step != LOGIN_CHALLENGE)
-		drop(auth, exchange);
+	if (step != LOGIN_CHALLENGE)
+		exchanges_drop(auth->exchanges, channel, ask->exchange);
 }
 
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m)
 {
 	struct auth *auth = arg;
-	struct exchange *exchange;
+	struct login *login;
 
 	if (m->type == IPC_AUTH_FORGET) {
-		exchange = find(auth, channel, m->auth_forget.exchange);
-		if (exchange != NULL)
-			drop(auth, exchange);
+		exchanges_drop(auth->exchanges, channel, m->auth_forget.exchange);
 		return;
 	}
 	if (m->type != IPC_AUTH_ASK)
 		return;
-	exchange = find(auth, channel, m->auth_ask.exchange);
-	if (exchange == NULL && m->auth_ask.is_first)
-		exchange = begin(auth, channel, m->auth_ask.exchange);
-	answer(auth, channel, m, exchange);
+	login = exchanges_find(auth->exchanges, channel, m->auth_ask.exchange);
+	if (login == NULL && m->auth_ask.is_first)
+		login = begin(auth, channel, m->auth_ask.exchange);
+	answer(auth, channel, &m->auth_ask, login);
 }
 
 static void on_gone(void *arg, struct channel *channel)
 {
 	struct auth *auth = arg;
-	struct exchange *exchange, *next;
 
-	HASH_ITER (hh, auth->exchanges, exchange, next) {
-		if (exchange->key.channel == channel)
-			drop(auth, exchange);
-	}
-}
-
-static void on_sweep(void *arg)
-{
-	struct auth *auth = arg;
-	struct exchange *exchange, *next;
-	int64_t now_ms = clock_monotonic_ms();
-
-	HASH_ITER (hh, auth->exchanges, exchange, next) {
-		if (now_ms - exchange->touched_ms > FORGET_MS)
-			drop(auth, exchange);
-	}
-	timer_set(auth->sweep, SWEEP_MS);
+	exchanges_drop_channel(auth->exchanges, channel);
 }
 
 static void auth_drain(void *self, enum drain_how how)
@@ -201,12 +150,10 @@ static void auth_drain(void *self, enum drain_how how)
 static void auth_destroy(void *self)
 {
 	struct auth *auth = self;
-	struct exchange *exchange, *next;
 
-	HASH_ITER (hh, auth->exchanges, exchange, next)
-		drop(auth, exchange);
-	clients_finish(&auth->clients);
-	timer_destroy(&auth->sweep);
+	clients_finish(&auth->intakes);
+	exchanges_destroy(&auth->exchanges);
+	client_logins_destroy(&auth->client_logins);
 	login_office_destroy(&auth->office);
 	passwords_finish(&auth->passwords);
 	free(auth);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/proc/login_library.h"
 #include "relay/proc/login_memory.h"
 #include "tls/scram.h"
 
@@ -37,8 +37,6 @@ static struct login_office *the_office;
 
 static int get_option(
     void *context, const char *plugin, const char *option, const char **result, unsigned *n_result);
-static int choose_plugin(void *context, const char *file, sasl_verify_type_t type);
-static int log_message(void *context, int level, const char *message);
 static int init_auxprop(const sasl_utils_t *utils, int max_version, int *version,
     sasl_auxprop_plug_t **plugin, const char *name);
 static int find_verifier(
@@ -47,9 +45,6 @@ static int check_password(sasl_conn_t *conn, void *context, const char *user, co
     unsigned n_password, struct propctx *properties);
 static int canonical_name(sasl_conn_t *conn, void *context, const char *name, unsigned n,
     unsigned flags, const char *realm, char *out, unsigned n_max, unsigned *n_out);
-
-#define CALLBACK(id, function, context)                                                            \
-	((sasl_callback_t){ id, (int (*)(void))(void (*)(void))(function), context })
 
 /* ---- the office ---- */
 
@@ -76,10 +71,10 @@ struct login_office *login_office_create(
 	office->hostname = hostname;
 	make_secret(office);
 	office->memory = login_memory_create();
-	office->callbacks[0] = CALLBACK(SASL_CB_GETOPT, get_option, office);
-	office->callbacks[1] = CALLBACK(SASL_CB_VERIFYFILE, choose_plugin, office);
-	office->callbacks[2] = CALLBACK(SASL_CB_LOG, log_message, office);
-	office->callbacks[3] = CALLBACK(SASL_CB_LIST_END, NULL, NULL);
+	office->callbacks[0] = LOGIN_CALLBACK(SASL_CB_GETOPT, get_option, office);
+	office->callbacks[1] = LOGIN_CALLBACK(SASL_CB_VERIFYFILE, login_choose_plugin, office);
+	office->callbacks[2] = LOGIN_CALLBACK(SASL_CB_LOG, login_log_message, office);
+	office->callbacks[3] = LOGIN_CALLBACK(SASL_CB_LIST_END, NULL, NULL);
 	the_office = office;
 	result = sasl_auxprop_add_plugin("zegel", init_auxprop);
 	if (result == SASL_OK)
@@ -95,7 +90,7 @@ void login_office_destroy(struct login_office **office)
 {
 	if (*office == NULL)
 		return;
-	sasl_done();
+	sasl_server_done();
 	login_memory_destroy(&(*office)->memory);
 	explicit_bzero((*office)->secret, sizeof(*office)->secret);
 	free(*office);
@@ -123,34 +118,6 @@ static int get_option(
 		}
 	}
 	return SASL_FAIL;
-}
-
-/* Of all that is installed only three mechanisms are loaded into the process. */
-static int choose_plugin(void *context, const char *file, sasl_verify_type_t type)
-{
-	static const char *const wanted[] = { "libplain.", "liblogin.", "libscram." };
-	const char *base = strrchr(file, '/');
-
-	(void)context;
-	if (type != SASL_VRFY_PLUGIN)
-		return SASL_OK;
-	base = base != NULL ? base + 1 : file;
-	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-		if (strncmp(base, wanted[i], strlen(wanted[i])) == 0)
-			return SASL_OK;
-	}
-	return SASL_CONTINUE;
-}
-
-static int log_message(void *context, int level, const char *message)
-{
-	char text[256];
-
-	(void)context;
-	if (level <= SASL_LOG_ERR)
-		log_warning(
-		    "libsasl2: %s", log_escape(message, strlen(message), text, sizeof text));
-	return SASL_OK;
 }
 
 /* ---- verifiers ---- */
@@ -277,9 +244,10 @@ struct login *login_create(struct login_office *office)
 	struct login *login = mem_create(sizeof *login);
 
 	login->office = office;
-	login->callbacks[0] = CALLBACK(SASL_CB_SERVER_USERDB_CHECKPASS, check_password, login);
-	login->callbacks[1] = CALLBACK(SASL_CB_CANON_USER, canonical_name, login);
-	login->callbacks[2] = CALLBACK(SASL_CB_LIST_END, NULL, NULL);
+	login->callbacks[0] =
+	    LOGIN_CALLBACK(SASL_CB_SERVER_USERDB_CHECKPASS, check_password, login);
+	login->callbacks[1] = LOGIN_CALLBACK(SASL_CB_CANON_USER, canonical_name, login);
+	login->callbacks[2] = LOGIN_CALLBACK(SASL_CB_LIST_END, NULL, NULL);
 	if (sasl_server_new("smtp", office->hostname, NULL, NULL, NULL, login->callbacks, 0,
 		&login->conn) == SASL_OK &&
 	    sasl_setprop(login->conn, SASL_SEC_PROPS, &properties) == SASL_OK)

@@ -81,7 +81,7 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 	case IPC_FACTS_SAY: m->facts_say = (struct ipc_facts_say){ 1, { "facts", 5 } }; break;
 	case IPC_CLIENT_ASK:
 		m->client_ask =
-		    (struct ipc_client_ask){ 1, 2, 1, "mx", "me", "PLAIN LOGIN", { "r=", 2 } };
+		    (struct ipc_client_ask){ 1, 2, 1, "mx", "me", 1, "PLAIN LOGIN", { "r=", 2 } };
 		break;
 	case IPC_CLIENT_SAY:
 		m->client_say =
