@@ -1,8 +1,15 @@
 #include "tls/requirement.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "relay/base/mem.h"
+
+static bool has_records(const struct tls_requirement *a, const struct tls_requirement *of);
+static bool records_are_equal(const struct tlsa_record *a, const struct tlsa_record *b);
+static bool has_names(const struct tls_requirement *a, const struct tls_requirement *of);
+static char **copy_texts(char *const *from, size_t n);
+static void free_texts(char **texts, size_t n);
 
 /* Two levels of operators and RFC 7672 allow plaintext: the rest is encrypted or does not go. */
 bool tls_requirement_allows_plaintext(const struct tls_requirement *r)
@@ -19,6 +26,52 @@ bool tls_requirement_allows_plaintext(const struct tls_requirement *r)
 	case TLS_MTA_STS: return false;
 	}
 	return false;
+}
+
+/* Neither the order nor a repetition of records and names means anything. */
+bool tls_requirement_is_equal(const struct tls_requirement *a, const struct tls_requirement *b)
+{
+	bool same_sni =
+	    a->sni == NULL ? b->sni == NULL : b->sni != NULL && strcmp(a->sni, b->sni) == 0;
+
+	return a->level == b->level && a->demand == b->demand && same_sni &&
+	       a->tlsa_unusable == b->tlsa_unusable && a->tlsa_pinned == b->tlsa_pinned &&
+	       has_records(a, b) && has_records(b, a) && has_names(a, b) && has_names(b, a);
+}
+
+static bool has_records(const struct tls_requirement *a, const struct tls_requirement *of)
+{
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < of->n_tlsa; i++) {
+		size_t j = 0;
+
+		while (j < a->n_tlsa && !records_are_equal(&a->tlsa[j], &of->tlsa[i]))
+			j++;
+		n_found += j < a->n_tlsa;
+	}
+	return n_found == of->n_tlsa;
+}
+
+static bool records_are_equal(const struct tlsa_record *a, const struct tlsa_record *b)
+{
+	return a->usage == b->usage && a->selector == b->selector && a->matching == b->matching &&
+	       a->n_data == b->n_data &&
+	       (a->n_data == 0 || memcmp(a->data, b->data, a->n_data) == 0);
+}
+
+static bool has_names(const struct tls_requirement *a, const struct tls_requirement *of)
+{
+	size_t n_found = 0;
+
+	for (size_t i = 0; i < of->n_names; i++) {
+		size_t j = 0;
+
+		while (j < a->n_names && strcmp(a->names[j], of->names[i]) != 0)
+			j++;
+		n_found += j < a->n_names;
+	}
+	return n_found == of->n_names;
 }
 
 static char **copy_texts(char *const *from, size_t n)

@@ -630,6 +630,23 @@ const struct tls_evidence *stream_evidence(const struct stream *s)
 	return s->phase == PHASE_SECURE ? tls_session_evidence(s->tls) : NULL;
 }
 
+void stream_judge(const struct stream *s, const struct tls_requirement *requirement,
+    struct tls_evidence *evidence, struct outcome *verdict)
+{
+	assert(s->phase == PHASE_PLAIN || s->phase == PHASE_SECURE);
+	if (s->phase == PHASE_SECURE) {
+		tls_session_judge(s->tls, requirement, evidence, verdict);
+		return;
+	}
+	if (evidence != NULL)
+		*evidence = (struct tls_evidence){ .achieved = TLS_NONE };
+	outcome_ok(verdict);
+	if (!tls_requirement_allows_plaintext(requirement))
+		outcome_say(verdict, 454, "4.7.4", "starttls-missing",
+		    "The connection is in plaintext, and tls=%s by %s rule does not accept that",
+		    tls_level_name(requirement->level), tls_demand_name(requirement->demand));
+}
+
 const char *stream_end_text(const struct stream *s)
 {
 	return s->end_text;

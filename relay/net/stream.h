@@ -94,7 +94,8 @@ const struct tls_evidence *stream_evidence(const struct stream *stream);
 
 /*
  * tls_session_judge() for its session. In plaintext ok if the requirement allows that, otherwise
- * 4.7.4 [starttls-missing].
+ * 4.7.4 [starttls-missing]; evidence then says achieved=none. Not while a handshake is under way, nor
+ * after it failed.
  */
 void stream_judge(const struct stream *stream, const struct tls_requirement *requirement,
     struct tls_evidence *evidence, struct outcome *verdict);

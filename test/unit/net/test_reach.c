@@ -312,6 +312,46 @@ static void secured_as_required(void **state)
 	play_finish(&p);
 }
 
+/* Is a connection that is there already good enough for the next message? */
+static void stream_is_judged_later(void **state)
+{
+	uint8_t wrong[32] = { 0 };
+	struct tlsa_record wrong_pin = { 3, 0, 1, wrong, sizeof wrong };
+	struct tls_requirement may = { .level = TLS_MAY }, encrypt = { .level = TLS_ENCRYPT };
+	struct tls_requirement pinned = {
+		.level = TLS_FINGERPRINT, .tlsa = &world.pin, .n_tlsa = 1, .tlsa_pinned = true
+	};
+	struct tls_evidence evidence;
+	struct outcome verdict;
+	struct play p;
+	struct told a;
+
+	(void)state;
+	play_start(&p, SOCK_STREAM, true);
+	stream_judge(p.client.stream, &may, &evidence, &verdict);
+	assert_true(outcome_is_ok(&verdict));
+	assert_int_equal(evidence.achieved, TLS_NONE);
+	stream_judge(p.client.stream, &encrypt, NULL, &verdict);
+	assert_string_equal(verdict.name, "starttls-missing");
+	assert_string_equal(verdict.enhanced, "4.7.4");
+
+	stream_start_tls_server(p.server.stream, world.server);
+	secure(&p, &encrypt, &a);
+	wait_for(&p, &a);
+	stream_judge(p.client.stream, &may, &evidence, &verdict);
+	assert_true(outcome_is_ok(&verdict));
+	assert_int_equal(evidence.achieved, TLS_ENCRYPT);
+	stream_judge(p.client.stream, &pinned, &evidence, &verdict);
+	assert_true(outcome_is_ok(&verdict));
+	assert_int_equal(evidence.achieved, TLS_FINGERPRINT);
+	pinned.tlsa = &wrong_pin;
+	stream_judge(p.client.stream, &pinned, &evidence, &verdict);
+	assert_string_equal(verdict.name, "fingerprint-mismatch");
+	assert_int_equal(evidence.achieved, TLS_ENCRYPT);
+	assert_int_equal(stream_evidence(p.client.stream)->achieved, TLS_ENCRYPT);
+	play_finish(&p);
+}
+
 /* R28: talk behind the 220, before the handshake. */
 static void r28_early_input(void **state)
 {
@@ -391,6 +431,7 @@ int main(void)
 		cmocka_unit_test(nobody_answers),
 		cmocka_unit_test(dial_cancelled),
 		cmocka_unit_test(secured_as_required),
+		cmocka_unit_test(stream_is_judged_later),
 		cmocka_unit_test(r28_early_input),
 		cmocka_unit_test(r28_plaintext_in_the_handshake),
 		cmocka_unit_test(t28_stalled_handshake),

@@ -189,6 +189,69 @@ static void requirement_copy_owns_everything(void **state)
 	tls_requirement_finish(&to);
 }
 
+/* What each row changes makes another requirement; what it only writes differently does not. */
+static void requirement_is_equal(void **state)
+{
+	static uint8_t data[] = { 1, 2, 3 }, other[] = { 1, 2, 4 };
+	struct tlsa_record records[] = { { 3, 1, 1, data, 3 }, { 2, 0, 1, data, 3 } };
+	char *names[] = { (char[]){ "mx.example" }, (char[]){ "example" } };
+	const struct tls_requirement base = { .level = TLS_DANE,
+		.demand = DEMAND_DANE,
+		.tlsa = records,
+		.n_tlsa = 2,
+		.names = names,
+		.n_names = 2,
+		.sni = names[0] };
+	struct tlsa_record turned[] = { records[1], records[0], records[1] };
+	struct tlsa_record one[] = { records[0], records[0] };
+	struct tlsa_record shorter[] = { records[0], { 2, 0, 1, data, 2 } };
+	struct tlsa_record changed[] = { records[0], { 2, 0, 1, other, 3 } };
+	struct tlsa_record typed[] = { records[0], { 2, 0, 2, data, 3 } };
+	char *turned_names[] = { names[1], names[0] };
+	struct tls_requirement r;
+	const struct {
+		const char *what;
+		void *field;
+		const void *value;
+		size_t size;
+		bool equal;
+	} table[] = {
+#define ROW(what, member, type, equal, ...)                                                        \
+	{ what, &r.member, (type[]){ __VA_ARGS__ }, sizeof(type), equal }
+		ROW("nothing", level, enum tls_level, true, TLS_DANE),
+		ROW("order of records", tlsa, struct tlsa_record *, true, turned),
+		ROW("order of names", names, char **, true, turned_names),
+		ROW("the same SNI elsewhere", sni, char *, true, (char[]){ "mx.example" }),
+		ROW("level", level, enum tls_level, false, TLS_DANE_ONLY),
+		ROW("demand", demand, enum tls_demand, false, DEMAND_PARTNER),
+		ROW("pins", tlsa_pinned, bool, false, true),
+		ROW("unusable", tlsa_unusable, bool, false, true),
+		ROW("one record twice", tlsa, struct tlsa_record *, false, one),
+		ROW("a record less", n_tlsa, size_t, false, 1),
+		ROW("a shorter record", tlsa, struct tlsa_record *, false, shorter),
+		ROW("another record", tlsa, struct tlsa_record *, false, changed),
+		ROW("another type", tlsa, struct tlsa_record *, false, typed),
+		ROW("a name less", n_names, size_t, false, 1),
+		ROW("no names", n_names, size_t, false, 0),
+		ROW("another SNI", sni, char *, false, names[1]),
+		ROW("no SNI", sni, char *, false, NULL),
+#undef ROW
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		r = base;
+		memcpy(table[i].field, table[i].value, table[i].size);
+		if (tls_requirement_is_equal(&base, &r) != table[i].equal ||
+		    tls_requirement_is_equal(&r, &base) != table[i].equal)
+			fail_msg("%s", table[i].what);
+	}
+	r = base;
+	r.tlsa = turned;
+	r.n_tlsa = 3;
+	assert_true(tls_requirement_is_equal(&base, &r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +261,7 @@ int main(void)
 		cmocka_unit_test(record_is_printed_and_cut),
 		cmocka_unit_test(t5_t11_plaintext),
 		cmocka_unit_test(requirement_copy_owns_everything),
+		cmocka_unit_test(requirement_is_equal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
