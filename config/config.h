@@ -79,8 +79,8 @@ struct config_route {
 	char *host;   /* canonical name, or a numeric address */
 	bool is_address;
 	uint16_t port;        /* 25; with a login 587 */
-	enum tls_level level; /* encrypt (the default), may, verify, dane, dane-only; never below
-			       * encrypt with a login */
+	enum tls_level level; /* encrypt (the default), may, verify, dane, dane-only; with a login
+			       * verify (the default), dane-only, encrypt */
 	char *login;          /* whose password is in config->route_passwords; NULL: none */
 };
 

@@ -146,7 +146,7 @@ static void read_level(struct reading *r, struct config_route *route, cfg_t *sec
 					KEY_LEVELS(TLS_DANE_ONLY);
 	const struct written *w = reading_value(section, "tls", 0);
 
-	route->level = TLS_ENCRYPT;
+	route->level = route->login != NULL && !route->is_address ? TLS_VERIFY : TLS_ENCRYPT;
 	if (w != NULL && !reading_level(r, w, "tls", allowed, &route->level))
 		return;
 	if (w != NULL)
@@ -167,8 +167,9 @@ static void read_level(struct reading *r, struct config_route *route, cfg_t *sec
 		    tls_level_name(route->level));
 	} else if (route->login != NULL && route->level == TLS_ENCRYPT) {
 		reading_warning(r, line,
-		    "route '%s': tls = encrypt with a login: the password goes to whoever answers as "
-		    "%s: write tls = verify",
+		    "route '%s': tls = encrypt with a login: anybody may answer as %s, so only SCRAM is "
+		    "used, which does not tell the password, and no PLAIN or LOGIN: write host = "
+		    "NAME and tls = verify",
 		    route->domain, route->host == NULL ? "the host" : route->host);
 	}
 }

@@ -137,7 +137,8 @@ static void the_nearest_route_wins_and_the_star_is_last(void **state)
 	    "route Example.com { host = 192.0.2.1 }\n"
 	    "route .example.com { host = \"2001:DB8::1\" port = 2525 tls = may }\n"
 	    "route b.example { host = b.example.net tls = dane-only login = web port = 25 }\n"
-	    "route a.b.example { host = a.example.net tls = dane }\n");
+	    "route a.b.example { host = a.example.net tls = dane }\n"
+	    "route c.example { host = c.example.net login = web }\n");
 
 	route = config_find_route(c, "anything.example.net");
 	assert_string_equal(route->domain, "*");
@@ -153,6 +154,9 @@ static void the_nearest_route_wins_and_the_star_is_last(void **state)
 	assert_int_equal(route->port, 25);
 	assert_int_equal(route->level, TLS_ENCRYPT);
 	assert_null(route->login);
+
+	route = config_find_route(c, "c.example");
+	assert_int_equal(route->level, TLS_VERIFY);
 
 	route = config_find_route(c, "x.y.example.com");
 	assert_string_equal(route->host, "2001:db8::1");
@@ -369,8 +373,11 @@ static void what_may_not_be_meant_is_a_warning(void **state)
 		    2, "nothing needs an exception" },
 		{ PARTNER("tls = may mode = observe"), 1, "so there is nothing to observe" },
 		{ PARTNER("tls = encrypt ca = ca.pem"), 1, "ca is not used with tls = encrypt" },
-		{ "route-passwords = secrets\nroute a.example { host = b.example login = x }\n", 2,
-		    "the password goes to whoever answers as b.example" },
+		{ "route-passwords = secrets\n"
+		  "route a.example { host = b.example login = x tls = encrypt }\n",
+		    2, "anybody may answer as b.example, so only SCRAM" },
+		{ "route-passwords = secrets\nroute a.example { host = 192.0.2.1 login = x }\n", 2,
+		    "anybody may answer as 192.0.2.1, so only SCRAM" },
 		{ "tls-reports { send = all from = a@example.org\ndomains = a.example }\n", 2,
 		    "domains is not used with send = all" },
 	};
