@@ -108,11 +108,11 @@ def _print_end(lines, reports):
     print(f"at those of the {len(others)} others: {sum(line.clear_bytes for line in others)}")
     if reports:
         print(reports)
-    n = sum(bool(line.faults) for line in lines) + bool(reports)
+    n = sum(bool(line.faults) for line in lines)
     fingers = sum(_said(line.finger) != "-" for line in lines)
     clients = sum(_said(line.s_client) != "-" for line in lines)
     print(f"judged besides: {fingers} by posttls-finger, {clients} by openssl s_client; "
           f"{sum(bool(line.remarks) for line in lines)} differences explained")
     print(f"{len(lines)} animals, {n} lines differ")
     print(f"what each said in full: {OPINIONS}")
-    return 1 if n else 0
+    return 1 if n or reports else 0
