@@ -31,7 +31,8 @@ struct approach {
 	struct dialogue dialogue;
 	struct secure *secure;
 	struct outcome secured;
-	struct approach_result result; /* owns the stream until done */
+	struct connection *connection;
+	struct approach_result result;
 	approach_done *done;
 	void *arg;
 };
@@ -58,10 +59,11 @@ static void on_turn(void *arg);
 static void on_dialled(const struct dial_result *result, void *arg);
 static void on_secured(const struct outcome *outcome, void *arg);
 static void run(void *arg);
+static void go_back_to_tls(struct approach *a);
 static bool needs_tls(const struct approach *a);
 static enum flow troubled(
     struct approach *a, enum point point, const struct outcome *what, bool is_over);
-static void warn_of_plaintext(const struct approach *a, const struct outcome *what);
+static void fall_back(struct approach *a, const struct outcome *what);
 static void release(struct approach *a);
 
 struct approach *approach_start(const struct approach_order *order, approach_done *done, void *arg)
@@ -70,6 +72,7 @@ struct approach *approach_start(const struct approach_order *order, approach_don
 
 	a->order = *order;
 	a->address = order->address;
+	outcome_ok(&a->result.without_tls);
 	a->done = done;
 	a->arg = arg;
 	dialogue_init(&a->dialogue, order->loop, run, a);
@@ -129,15 +132,23 @@ static enum flow dialled(struct approach *a)
 {
 	const struct dial_result *result = &a->dialled;
 
-	a->without_tls = a->without_tls && result->at == a->address;
+	if (result->at != a->address)
+		go_back_to_tls(a);
 	a->address = a->result.at = result->at;
 	memcpy(a->result.peer, result->peer, sizeof a->result.peer);
 	if (result->stream == NULL)
 		return troubled(a, POINT_DIAL, &result->outcome, true);
-	a->result.stream = result->stream;
+	a->connection = connection_create(
+	    result->stream, a->order.host, &a->order.host->addresses[result->at], result->peer);
 	dialogue_attach(&a->dialogue, result->stream, result->peer);
-	memcpy(a->result.who, a->dialogue.who, sizeof a->result.who);
 	return await(a, &step_greeted, a->order.patience->banner_ms);
+}
+
+/* What was wrong with TLS at one address says nothing of the next. */
+static void go_back_to_tls(struct approach *a)
+{
+	a->without_tls = false;
+	outcome_ok(&a->result.without_tls);
 }
 
 static enum flow greeted(struct approach *a)
@@ -156,7 +167,7 @@ static enum flow greet(struct approach *a)
 
 	if (dialogue_spoke_early(&a->dialogue, POINT_EHLO, &what))
 		return troubled(a, POINT_EHLO, &what, true);
-	smtp_command_ehlo(stream_output(a->result.stream), a->order.config->hostname);
+	smtp_command_ehlo(stream_output(a->connection->stream), a->order.config->hostname);
 	return await(a, &step_capable, a->order.patience->command_ms);
 }
 
@@ -167,13 +178,13 @@ static enum flow capable(struct approach *a)
 	dialogue_outcome(&a->dialogue, POINT_EHLO, 2, &what);
 	if (!outcome_is_ok(&what))
 		return troubled(a, POINT_EHLO, &what, dialogue_is_over(&a->dialogue, 2));
-	smtp_capability_read(&a->result.can, &a->dialogue.reply);
-	if (a->result.is_secure || a->order.host->tls.level == TLS_NONE || a->without_tls)
+	smtp_capability_read(&a->connection->can, &a->dialogue.reply);
+	if (a->connection->is_secure || a->order.host->tls.level == TLS_NONE || a->without_tls)
 		return go(a, &step_ready);
-	if (a->result.can.starttls) {
+	if (a->connection->can.starttls) {
 		if (dialogue_spoke_early(&a->dialogue, POINT_STARTTLS, &what))
 			return troubled(a, POINT_STARTTLS, &what, true);
-		smtp_command_starttls(stream_output(a->result.stream));
+		smtp_command_starttls(stream_output(a->connection->stream));
 		return await(a, &step_encrypt, a->order.patience->command_ms);
 	}
 	if (!needs_tls(a))
@@ -192,7 +203,7 @@ static enum flow simple(struct approach *a)
 	dialogue_outcome(&a->dialogue, POINT_HELO, 2, &what);
 	if (!outcome_is_ok(&what))
 		return troubled(a, POINT_HELO, &what, dialogue_is_over(&a->dialogue, 2));
-	smtp_capability_none(&a->result.can);
+	smtp_capability_none(&a->connection->can);
 	return go(a, &step_ready);
 }
 
@@ -204,8 +215,8 @@ static enum flow encrypt(struct approach *a)
 	if (!outcome_is_ok(&what))
 		return troubled(a, POINT_STARTTLS, &what, dialogue_is_over(&a->dialogue, 2));
 	dialogue_detach(&a->dialogue);
-	a->secure = secure_start(a->order.loop, a->result.stream, a->order.tls, &a->order.host->tls,
-	    a->dialled.peer, a->order.patience->tls_ms, on_secured, a);
+	a->secure = secure_start(a->order.loop, a->connection->stream, a->order.tls,
+	    &a->order.host->tls, a->dialled.peer, a->order.patience->tls_ms, on_secured, a);
 	return await_end(a, &step_secured);
 }
 
@@ -225,13 +236,21 @@ static enum flow secured(struct approach *a)
 		memcpy(a->secured.who, a->dialogue.who, sizeof a->secured.who);
 		return troubled(a, POINT_TLS, &a->secured, true);
 	}
-	a->result.is_secure = true;
-	dialogue_attach(&a->dialogue, a->result.stream, a->dialled.peer);
+	a->connection->is_secure = true;
+	connection_meets(a->connection, a->order.plan, a->order.host);
+	dialogue_attach(&a->dialogue, a->connection->stream, a->dialled.peer);
 	return go(a, &step_greet);
 }
 
 static enum flow ready(struct approach *a)
 {
+	struct connection *c = a->connection;
+
+	if (!c->is_secure)
+		connection_meets(c, a->order.plan, a->order.host);
+	c->is_ready = true;
+	c->is_single =
+	    a->order.host->tls.level == TLS_NONE || !outcome_is_ok(&a->result.without_tls);
 	outcome_ok(&a->result.outcome);
 	return finish(a);
 }
@@ -240,7 +259,8 @@ static enum flow ready(struct approach *a)
 
 static bool needs_tls(const struct approach *a)
 {
-	return !a->result.is_secure && !tls_requirement_allows_plaintext(&a->order.host->tls);
+	return !(a->connection != NULL && a->connection->is_secure) &&
+	       !tls_requirement_allows_plaintext(&a->order.host->tls);
 }
 
 static enum flow troubled(
@@ -254,14 +274,13 @@ static enum flow troubled(
 
 	switch (outcome_decide(&incident)) {
 	case DECISION_SAY_HELO:
-		smtp_command_helo(stream_output(a->result.stream), a->order.config->hostname);
+		smtp_command_helo(stream_output(a->connection->stream), a->order.config->hostname);
 		return await(a, &step_simple, a->order.patience->command_ms);
-	case DECISION_PLAIN_HERE: warn_of_plaintext(a, what); return go(a, &step_ready);
+	case DECISION_PLAIN_HERE: fall_back(a, what); return go(a, &step_ready);
 	case DECISION_PLAIN_AGAIN:
-		warn_of_plaintext(a, what);
+		fall_back(a, what);
 		dialogue_detach(&a->dialogue);
-		stream_destroy(&a->result.stream);
-		a->without_tls = true;
+		connection_destroy(&a->connection);
 		return go(a, &step_dial);
 	case DECISION_NEXT_ADDRESS:
 	case DECISION_SETTLE_ALL: /* the owner's affair */
@@ -269,6 +288,7 @@ static enum flow troubled(
 		a->result.point = point;
 		a->result.is_over = is_over;
 		return finish(a);
+	case DECISION_FRESH:
 	case DECISION_SETTLE_ONE:
 	case DECISION_LATER: break;
 	}
@@ -276,9 +296,11 @@ static enum flow troubled(
 	return finish(a);
 }
 
-/* It never falls back in silence. */
-static void warn_of_plaintext(const struct approach *a, const struct outcome *what)
+/* Never in silence. */
+static void fall_back(struct approach *a, const struct outcome *what)
 {
+	a->without_tls = true;
+	a->result.without_tls = *what;
 	log_warning("%s: TLS with %s failed (%d %s %s): sending in plaintext, as level %s by %s "
 		    "allows; a partner rule with tls = encrypt would forbid it [tls-fallback]",
 	    a->order.message_id, a->dialled.peer, what->code, what->enhanced, what->text,
@@ -303,8 +325,9 @@ static void run(void *arg)
 	if (flow == FLOW_WAIT)
 		return;
 	dialogue_detach(&a->dialogue);
+	a->result.connection = a->connection;
+	a->connection = NULL;
 	a->done(&a->result, a->arg);
-	a->result.stream = NULL;
 	release(a);
 }
 
@@ -320,7 +343,7 @@ static void release(struct approach *a)
 	dial_cancel(&a->dial);
 	secure_cancel(&a->secure);
 	dialogue_finish(&a->dialogue);
-	stream_destroy(&a->result.stream);
+	connection_destroy(&a->connection);
 	timer_destroy(&a->turn);
 	free(a);
 }

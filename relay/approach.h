@@ -1,6 +1,6 @@
 /*
- * From the addresses of one host to a stream that is as safe as the plan demands, and what the server
- * offers on it: connect, greeting, EHLO, STARTTLS, EHLO once more. Sends nothing of a message.
+ * From the addresses of one host to a connection that is as safe as the plan demands, on which mail
+ * may go: connect, greeting, EHLO, STARTTLS, EHLO once more. Sends nothing of a message.
  */
 #pragma once
 
@@ -9,12 +9,11 @@
 
 #include "config/config.h"
 #include "relay/base/outcome.h"
+#include "relay/connection.h"
 #include "relay/dialogue.h"
 #include "relay/net/loop.h"
-#include "relay/net/stream.h"
 #include "relay/outcome.h"
 #include "relay/plan.h"
-#include "smtp/capability.h"
 #include "tls/context.h"
 
 struct approach;
@@ -25,22 +24,22 @@ struct approach_order {
 	const struct config *config;
 	struct tls_context *tls;
 	const struct patience *patience;
-	const struct plan_host *host;
-	size_t address;         /* the first to try, then those after it */
-	const char *message_id; /* for the log */
-	bool has_waited;        /* the message was deferred before */
+	const struct plan *plan;
+	const struct plan_host *host; /* of the plan */
+	size_t address;               /* the first to try, then those after it */
+	const char *message_id;       /* for the log */
+	bool has_waited;              /* the message was deferred before */
 };
 
 struct approach_result {
-	struct stream *stream; /* the caller's; NULL if none of the addresses could be connected */
-	size_t at;             /* the address it leads to; n_addresses without a stream */
+	/* The callee's; NULL if none of the addresses could be connected. Ready if outcome is ok. */
+	struct connection *connection;
+	size_t at;                  /* the address it leads to; n_addresses without one */
 	char peer[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried */
-	char who[OUTCOME_WHO_MAX];  /* the same without port */
-	bool is_secure;             /* TLS, and all that the plan demands of it */
-	struct smtp_capability can;
-	struct outcome outcome; /* ok, or the trouble */
-	enum point point;       /* where that was */
-	bool is_over;           /* nothing more can be said on the stream, not even QUIT */
+	struct outcome outcome;     /* ok, or the trouble */
+	enum point point;           /* where that was */
+	bool is_over;               /* nothing more can be said to it, not even QUIT */
+	struct outcome without_tls; /* not ok: the trouble with TLS that made it plaintext */
 };
 
 /* The stream's calls are nobody's then. */

@@ -4,24 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "relay/approach.h"
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/evidence.h"
-#include "relay/lookup/facts.h"
+#include "relay/locate.h"
 #include "relay/outcome.h"
-#include "relay/route.h"
 #include "relay/step.h"
 #include "relay/transact.h"
-#include "smtp/command.h"
 
 enum {
-	SESSIONS_MAX = 5,   /* servers of a site that we talk to in one attempt; RFC 5321 5.1 asks
-			    * for two at least */
-	PART_MS = 5 * 1000, /* to say goodbye, behind our back */
+	SESSIONS_MAX = 5, /* servers of a site that we talk to in vain in one attempt; RFC 5321 5.1
+			   * asks for two at least */
 };
 
 struct step {
@@ -48,12 +44,12 @@ struct attempt {
 
 	/* the present connection */
 	struct approach *approach;
-	struct approach_result approached; /* its stream is below */
-	struct stream *stream;
+	struct approach_result approached; /* its connection is below */
+	struct connection *connection;
+	bool wants_fresh; /* one that was kept has failed at this address */
 	struct transact *transact;
 	size_t *chosen; /* recipients of the present transaction */
 	size_t n_chosen;
-	bool left_open;                           /* the transaction before was */
 	const struct transact_result *transacted; /* while transacted runs */
 
 	/* what came of it */
@@ -72,8 +68,8 @@ struct attempt {
 	STEP(find_facts) /* ask the lookup role */                                                 \
 	STEP(plan_hosts) /* and route */                                                           \
 	STEP(next_host)  /* or all have been tried */                                              \
-	STEP(approach)   /* its next address */                                                    \
-	STEP(approached) /* a stream as safe as it must be, or none */                             \
+	STEP(approach)   /* its next address, or a connection that was kept */                     \
+	STEP(approached) /* a connection as safe as it must be, or none */                         \
 	STEP(compare)    /* does its offer do for this message? */                                 \
 	STEP(transact)   /* with the next recipients */                                            \
 	STEP(transacted) /* how it went */                                                         \
@@ -97,6 +93,7 @@ static enum flow troubled(
     struct attempt *a, enum point point, const struct outcome *what, bool is_over);
 static void note_refusal(struct attempt *a, enum point point, const struct outcome *what);
 static void pass_over(struct attempt *a, enum point point);
+static bool take_kept(struct attempt *a);
 static const struct plan_host *host(const struct attempt *a);
 static bool needs_tls(const struct attempt *a);
 static void choose_recipients(struct attempt *a);
@@ -164,34 +161,19 @@ static enum flow finish(struct attempt *a)
 
 static enum flow find_facts(struct attempt *a)
 {
-	struct ipc_message m = {
-		.type = IPC_FACTS_ASK, .fd = -1, .facts_ask.domain = a->job.domain
-	};
-
 	if (a->has_plan)
 		return go(a, &step_plan_hosts);
-	a->asked = asker_ask(a->house->lookup, 0, &m, on_facts, a);
+	a->asked = locate_ask(a->house->lookup, a->house->config, a->job.domain, on_facts, a);
 	return await_end(a, &step_plan_hosts);
 }
 
 static void on_facts(void *arg, const struct ipc_message *answer)
 {
 	struct attempt *a = arg;
-	struct facts facts;
-	uint64_t shuffle = 0;
 
 	a->asked = 0;
-	if (answer != NULL &&
-	    facts_decode(answer->facts_say.facts.bytes, answer->facts_say.facts.n, &facts)) {
-		if (getrandom(&shuffle, sizeof shuffle, GRND_NONBLOCK) < 0)
-			shuffle = (uint64_t)clock_monotonic_ms();
-		route_find(a->house->config, &facts,
-		    &(struct route_question){
-			.domain = a->job.domain, .now_s = clock_wall_s(), .shuffle = shuffle },
-		    &a->plan);
-		facts_finish(&facts);
-		a->has_plan = true;
-	}
+	a->has_plan =
+	    locate_plan(a->house->config, a->job.domain, a->job.message, answer, &a->plan);
 	run(a);
 }
 
@@ -223,6 +205,7 @@ static enum flow next_host(struct attempt *a)
 		return go(a, &step_all_tried);
 	a->n_hosts++;
 	a->address = 0;
+	a->wants_fresh = false;
 	if (!outcome_is_ok(&host(a)->unusable))
 		return troubled(a, POINT_ROUTE, &host(a)->unusable, true);
 	return go(a, &step_approach);
@@ -236,6 +219,7 @@ static enum flow approach(struct attempt *a)
 		.config = a->house->config,
 		.tls = a->house->tls,
 		.patience = a->house->patience,
+		.plan = &a->plan,
 		.host = host(a),
 		.address = a->address,
 		.message_id = a->job.message->id,
@@ -244,11 +228,30 @@ static enum flow approach(struct attempt *a)
 
 	if (a->address == host(a)->n_addresses)
 		return go(a, &step_next_host);
+	if (!a->wants_fresh && take_kept(a))
+		return go(a, &step_compare);
 	a->is_cut_short = a->n_sessions == SESSIONS_MAX || spent_ms > a->house->patience->search_ms;
 	if (a->is_cut_short)
 		return go(a, &step_all_tried);
 	a->approach = approach_start(&order, on_approached, a);
 	return await_end(a, &step_approached);
+}
+
+/* To whichever of the host's addresses: that one is then the next, should it have to be dialled. */
+static bool take_kept(struct attempt *a)
+{
+	struct plan_host *h = &a->plan.hosts[a->n_hosts - 1];
+	union plan_address address;
+	size_t at;
+
+	a->connection = pool_take(a->house->pool, &a->plan, h, a->address, &at);
+	if (a->connection == NULL)
+		return false;
+	address = h->addresses[at];
+	memmove(&h->addresses[a->address + 1], &h->addresses[a->address],
+	    (at - a->address) * sizeof address);
+	h->addresses[a->address] = address;
+	return true;
 }
 
 static void on_approached(const struct approach_result *result, void *arg)
@@ -257,6 +260,7 @@ static void on_approached(const struct approach_result *result, void *arg)
 
 	a->approach = NULL;
 	a->approached = *result;
+	a->connection = result->connection;
 	run(a);
 }
 
@@ -265,11 +269,9 @@ static enum flow approached(struct attempt *a)
 	const struct approach_result *result = &a->approached;
 
 	a->address = result->at; /* the present one, until troubled() passes it over */
-	if (result->stream == NULL && a->result.evidence[0] == '\0')
+	if (result->connection == NULL && a->result.evidence[0] == '\0')
 		show(a, "connect");
-	a->stream = result->stream;
-	a->left_open = false;
-	a->n_sessions += a->stream != NULL;
+	a->n_sessions += result->connection != NULL;
 	if (!outcome_is_ok(&result->outcome))
 		return troubled(a, result->point, &result->outcome, result->is_over);
 	return go(a, &step_compare);
@@ -281,22 +283,30 @@ static enum flow compare(struct attempt *a)
 {
 	const struct message *message = a->job.message;
 	uint64_t size = message->header.length + message->body.length;
+	const struct smtp_capability *can = &a->connection->can;
 	struct outcome what;
 
 	show(a, "");
-	if (a->approached.can.size_max > 0 && size > a->approached.can.size_max) {
+	if (can->size_max > 0 && size > can->size_max) {
 		outcome_say(&what, 552, "5.3.4", "size-exceeded",
 		    "The message has %llu bytes, and %s takes no more than %llu: it was not sent",
-		    (unsigned long long)size, a->approached.who,
-		    (unsigned long long)a->approached.can.size_max);
+		    (unsigned long long)size, a->connection->who,
+		    (unsigned long long)can->size_max);
 		return troubled(a, POINT_OFFER, &what, false);
 	}
-	if (message->is_8bit && !a->approached.can.eight_bit_mime) {
+	if (a->plan.needs_requiretls && !(a->connection->is_secure && can->requiretls)) {
+		outcome_say(&what, 550, "5.7.30", "requiretls-missing",
+		    "The sender asked for REQUIRETLS (RFC 8689), which %s does not offer: it was "
+		    "not sent there",
+		    a->connection->who);
+		return troubled(a, POINT_OFFER, &what, false);
+	}
+	if (message->is_8bit && !can->eight_bit_mime) {
 		outcome_say(&what, 554, "5.6.3", "8bit-unsupported",
 		    "The message has 8-bit content, which %s does not take (no 8BITMIME), and "
 		    "rewriting it would break its DKIM signature: send it as quoted-printable or "
 		    "base64",
-		    a->approached.who);
+		    a->connection->who);
 		return troubled(a, POINT_OFFER, &what, false);
 	}
 	return go(a, &step_transact);
@@ -305,20 +315,23 @@ static enum flow compare(struct attempt *a)
 static enum flow transact(struct attempt *a)
 {
 	struct transact_order order = { .loop = a->house->loop,
-		.stream = a->stream,
-		.peer = a->approached.peer,
-		.can = &a->approached.can,
+		.stream = a->connection->stream,
+		.peer = a->connection->peer,
+		.can = &a->connection->can,
 		.patience = a->house->patience,
 		.message = a->job.message,
 		.fd = a->job.fd,
 		.recipients = a->chosen,
-		.reset_first = a->left_open };
+		.reset_first = a->connection->left_open,
+		.is_reused = a->connection->is_reused,
+		.requires_tls = a->plan.needs_requiretls };
 
 	/* Whatever happened on the way: this is the only door to MAIL. */
 	assert(!needs_tls(a));
 	choose_recipients(a);
 	order.n_recipients = a->n_chosen;
 	pass_time(a, &a->result.delays.setup_ms);
+	a->connection->n_mails++;
 	a->transact = transact_start(&order, on_transacted, a);
 	return await_end(a, &step_transacted);
 }
@@ -339,17 +352,22 @@ static enum flow transacted(struct attempt *a)
 
 	pass_time(a, &a->result.delays.transfer_ms);
 	take_verdicts(a, result);
-	a->left_open = result->left_open;
+	a->connection->left_open = result->left_open;
 	if (a->n_left == 0 && !result->is_over)
 		return go(a, &step_part);
 	if (a->n_left == 0) {
 		leave(a, true);
 		return finish(a);
 	}
-	if (result->is_over)
-		return troubled(a, result->point, &result->trouble, true);
+	if (result->is_over || result->is_stale)
+		return troubled(a, result->point, &result->trouble, result->is_over);
 	assert(a->n_left < n_before); /* each settles one at least, so this comes to an end */
-	return go(a, &step_transact);
+	if (connection_takes_more(a->connection))
+		return go(a, &step_transact);
+	/* RFC 9422 4.1: the rest over another; one that took its share is not one in vain. */
+	a->n_sessions -= !a->connection->is_reused;
+	leave(a, false);
+	return go(a, &step_approach);
 }
 
 /* ---- the end ---- */
@@ -363,10 +381,7 @@ static enum flow all_tried(struct attempt *a)
 	return finish(a);
 }
 
-/*
- * RFC 5321 4.1.1.10 has us wait for 221 before closing. The stream does, for a moment, when we are
- * gone: what has been delivered must be on record soon, or a crash would deliver it again (D6).
- */
+/* For the next message, or with QUIT: the pool knows. */
 static enum flow part(struct attempt *a)
 {
 	leave(a, false);
@@ -393,9 +408,18 @@ static enum flow troubled(
 		.what = what,
 		.is_over = is_over,
 		.needs_tls = needs_tls(a),
-		.has_waited = a->job.n_attempts > 0 };
+		.has_waited = a->job.n_attempts > 0,
+		.is_reused = a->connection != NULL && a->connection->is_reused };
 
 	switch (outcome_decide(&incident)) {
+	case DECISION_FRESH:
+		log_info("%s: a kept connection to %s is no good any more (%d %s %s): a fresh one",
+		    a->job.message->id, a->connection->peer, what->code, what->enhanced,
+		    what->text);
+		a->connection->is_ready = false;
+		leave(a, is_over);
+		a->wants_fresh = true;
+		return go(a, &step_approach);
 	case DECISION_NEXT_ADDRESS:
 		search_note(&a->search, &incident);
 		note_refusal(a, point, what);
@@ -425,6 +449,7 @@ static void note_refusal(struct attempt *a, enum point point, const struct outco
 
 static void pass_over(struct attempt *a, enum point point)
 {
+	a->wants_fresh = false;
 	if (point == POINT_ROUTE)
 		a->address = host(a)->n_addresses;
 	else if (a->address < host(a)->n_addresses)
@@ -440,7 +465,8 @@ static const struct plan_host *host(const struct attempt *a)
 
 static bool needs_tls(const struct attempt *a)
 {
-	return !a->approached.is_secure && !tls_requirement_allows_plaintext(&host(a)->tls);
+	return !(a->connection != NULL && a->connection->is_secure) &&
+	       !tls_requirement_allows_plaintext(&host(a)->tls);
 }
 
 /* As many as one transaction may have, by our setting and by the server's (RFC 9422). */
@@ -448,8 +474,8 @@ static void choose_recipients(struct attempt *a)
 {
 	uint64_t most = a->house->config->delivery.recipients;
 
-	if (a->approached.can.recipient_max > 0 && a->approached.can.recipient_max < most)
-		most = a->approached.can.recipient_max;
+	if (a->connection->can.recipient_max > 0 && a->connection->can.recipient_max < most)
+		most = a->connection->can.recipient_max;
 	a->n_chosen = 0;
 	for (size_t i = 0; i < a->job.message->n_recipients; i++) {
 		if (!a->settled[i] && (a->n_chosen < most || a->n_chosen == 0))
@@ -493,13 +519,15 @@ static void show(struct attempt *a, const char *failed)
 	struct evidence e;
 
 	evidence_gather(
-	    &a->plan, host(a), a->approached.is_secure ? stream_evidence(a->stream) : NULL, &e);
+	    &a->plan, host(a), a->connection != NULL ? connection_shown(a->connection) : NULL, &e);
 	snprintf(e.failed, sizeof e.failed, "%s", failed);
+	e.is_reused = a->connection != NULL && a->connection->is_reused;
 	evidence_print(&e, text);
 	log_info("%s: %s", a->job.message->id, text);
 	if (a->has_moved)
 		return;
-	snprintf(a->result.host, sizeof a->result.host, "%s", a->approached.peer);
+	snprintf(a->result.host, sizeof a->result.host, "%s",
+	    a->connection != NULL ? a->connection->peer : a->approached.peer);
 	memcpy(a->result.evidence, text, sizeof text);
 }
 
@@ -513,12 +541,9 @@ static void pass_time(struct attempt *a, int64_t *spent_ms)
 
 static void leave(struct attempt *a, bool is_over)
 {
-	if (a->stream != NULL && !is_over) {
-		smtp_command_quit(stream_output(a->stream));
-		stream_close(&a->stream, PART_MS, NULL, NULL);
-	}
-	stream_destroy(&a->stream);
-	a->approached.is_secure = false;
+	if (a->connection != NULL && !is_over)
+		pool_keep(a->house->pool, &a->connection);
+	connection_destroy(&a->connection);
 }
 
 static void drop_under_way(struct attempt *a)

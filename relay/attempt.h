@@ -15,6 +15,7 @@
 #include "relay/message.h"
 #include "relay/net/loop.h"
 #include "relay/plan.h"
+#include "relay/pool.h"
 #include "relay/report.h"
 #include "relay/schedule.h"
 #include "tls/context.h"
@@ -27,6 +28,7 @@ struct attempt_house {
 	const struct config *config;
 	struct tls_context *tls;
 	struct asker *lookup;
+	struct pool *pool; /* of connections */
 	const struct patience *patience;
 };
 

@@ -21,6 +21,7 @@ static const struct stream_calls calls = {
 const struct patience patience_default = {
 	.banner_ms = 300 * 1000,
 	.command_ms = 300 * 1000,
+	.reused_ms = 20 * 1000,
 	.data_ms = 120 * 1000,
 	.piece_ms = 180 * 1000,
 	.dot_ms = 600 * 1000,

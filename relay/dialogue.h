@@ -18,6 +18,8 @@
 struct patience {
 	int64_t banner_ms;  /* RFC 5321 4.5.3.2.1: 5 min; from connect to the whole of it (R2) */
 	int64_t command_ms; /* 4.5.3.2.2, .3: EHLO, STARTTLS, MAIL, RCPT, RSET 5 min */
+	int64_t reused_ms;  /* for the first reply on a kept connection, then a fresh one is made;
+			     * ours: 20 s */
 	int64_t data_ms;    /* 4.5.3.2.4: 2 min */
 	int64_t piece_ms;   /* 4.5.3.2.5: 3 min for 64 KB: also the least rate, 364 bytes/s (R20) */
 	int64_t dot_ms;     /* 4.5.3.2.6: 10 min */

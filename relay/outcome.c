@@ -4,6 +4,7 @@
 #include <string.h>
 
 static bool is_ours(const struct outcome *what);
+static bool is_word_on_message(const struct incident *i);
 static enum decision decide_ehlo(const struct incident *i);
 static enum decision decide_starttls(const struct incident *i);
 static enum decision decide_handshake(const struct incident *i);
@@ -31,6 +32,8 @@ enum decision outcome_decide(const struct incident *i)
 {
 	if (is_ours(i->what))
 		return DECISION_SETTLE_ALL; /* no other server would get other bytes */
+	if (i->is_reused && !is_word_on_message(i))
+		return DECISION_FRESH;
 	switch (i->point) {
 	case POINT_ROUTE:
 	case POINT_DIAL:
@@ -55,6 +58,26 @@ enum decision outcome_decide(const struct incident *i)
 static bool is_ours(const struct outcome *what)
 {
 	return outcome_is_corrupt(what) || strcmp(what->name, "message-unreadable") == 0;
+}
+
+static bool is_word_on_message(const struct incident *i)
+{
+	switch (i->point) {
+	case POINT_RCPT: return !i->is_over;
+	case POINT_CONTENT: return strcmp(i->what->name, "reply-early") == 0;
+	case POINT_DOT: return true;
+	case POINT_ROUTE:
+	case POINT_DIAL:
+	case POINT_BANNER:
+	case POINT_EHLO:
+	case POINT_HELO:
+	case POINT_STARTTLS:
+	case POINT_TLS:
+	case POINT_OFFER:
+	case POINT_MAIL:
+	case POINT_DATA: return false;
+	}
+	return false;
 }
 
 /* R7: a server older than RFC 1869 knows HELO only, and no STARTTLS. */

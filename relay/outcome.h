@@ -19,6 +19,11 @@
  *    connection; a handshake that fails is not, on the first attempt: the message waits, and a
  *    later attempt goes without TLS over a fresh connection. Both are logged as warnings. Whoever
  *    talks between STARTTLS and the handshake is given nothing at all (R28).
+ *  - A connection kept from another message proves nothing by failing: a peer may close it, have
+ *    had enough of it, or not be there any more. Only what the server says of a recipient, of the
+ *    content or to the final dot counts; anything else is followed by a fresh connection to the same
+ *    address. After the final dot a loss is what it always is.
+ *  - A login that our next hop refuses is the operator's affair: the mail waits.
  *  - 452 to RCPT (and 552, RFC 5321 4.5.3.1.10) after accepted recipients means: these first, the
  *    rest in another transaction (R14); but not where the enhanced code speaks of the mailbox.
  *  - What the server offers must do for the message as it was sealed: with SIZE too small, or
@@ -63,13 +68,15 @@ struct incident {
 	bool is_over;               /* lost, timed out, out of step, or the server hangs up */
 	bool needs_tls;             /* plaintext is not acceptable */
 	bool has_waited;            /* the message was deferred before */
+	bool is_reused;             /* the connection was kept from another message */
 	size_t n_accepted;          /* recipients accepted so far in this transaction */
 };
 
 enum decision {
-	DECISION_SAY_HELO,     /* instead of EHLO, on this connection */
-	DECISION_PLAIN_HERE,   /* go on without TLS on this connection, with a warning */
-	DECISION_PLAIN_AGAIN,  /* the same address once more, without TLS, with a warning */
+	DECISION_SAY_HELO,    /* instead of EHLO, on this connection */
+	DECISION_PLAIN_HERE,  /* go on without TLS on this connection, with a warning */
+	DECISION_PLAIN_AGAIN, /* the same address once more, without TLS, with a warning */
+	DECISION_FRESH, /* the same address over a fresh connection, as if this one had not been */
 	DECISION_NEXT_ADDRESS, /* then the next host; what is undecided stays undecided */
 	DECISION_SETTLE_ALL,   /* all who are undecided get this outcome */
 	DECISION_SETTLE_ONE,   /* this recipient does */

@@ -1,6 +1,7 @@
 /*
  * The answer of route for one recipient domain: which hosts, in which order, and what TLS each of
- * them must show, by whose demand. Everything after route only reads it, and explain prints it.
+ * them must show, by whose demand. Everything after route only reads it (an attempt may change the
+ * order of a host's addresses, where it has a connection to one), and explain prints it.
  */
 #pragma once
 

@@ -65,6 +65,7 @@ STEPS(STEP)
 
 static void on_turn(void *arg);
 static void run(void *arg);
+static int64_t first_wait_ms(const struct transact *t);
 static enum flow say_recipient(struct transact *t);
 static enum flow after_recipients(struct transact *t);
 static enum flow say_end_at_once(struct transact *t);
@@ -72,6 +73,10 @@ static bool read_piece(struct transact *t, struct outcome *why);
 static bool next_extent(struct transact *t);
 static void say_unreadable(struct outcome *outcome, int error);
 static enum flow hang_up(struct transact *t, enum point point, const struct outcome *what);
+static bool is_stale(const struct transact *t, enum point point, const struct outcome *what);
+static enum flow turn_away(struct transact *t, enum point point, const struct outcome *what);
+static enum decision decide(
+    const struct transact *t, enum point point, const struct outcome *what, bool is_over);
 static void apply(struct transact *t, enum point point, const struct outcome *what, bool is_over);
 static void settle_asked(struct transact *t, enum point point, const struct outcome *what);
 static void settle(struct transact *t, size_t recipient, const struct outcome *what);
@@ -152,7 +157,13 @@ static enum flow check(struct transact *t)
 static enum flow reset(struct transact *t)
 {
 	smtp_command_rset(stream_output(t->order.stream));
-	return await(t, &step_reset_replied, t->order.patience->command_ms);
+	return await(t, &step_reset_replied, first_wait_ms(t));
+}
+
+/* A stream that was kept may be dead without anybody knowing. */
+static int64_t first_wait_ms(const struct transact *t)
+{
+	return t->order.is_reused ? t->order.patience->reused_ms : t->order.patience->command_ms;
 }
 
 static enum flow reset_replied(struct transact *t)
@@ -170,7 +181,8 @@ static enum flow envelope(struct transact *t)
 	const struct message *message = t->order.message;
 	const struct smtp_command_mail mail = { .sender = message->sender,
 		.size_bytes = message->header.length + message->body.length,
-		.body_8bit = message->is_8bit };
+		.body_8bit = message->is_8bit,
+		.requires_tls = t->order.requires_tls };
 	struct evbuffer *out = stream_output(t->order.stream);
 	struct outcome what;
 
@@ -182,7 +194,7 @@ static enum flow envelope(struct transact *t)
 		smtp_command_rcpt(out, message->recipients[t->order.recipients[i]]);
 	if (t->in_group)
 		smtp_command_data(out); /* RFC 2920 3.1: it may end a group */
-	return await(t, &step_sender_replied, t->order.patience->command_ms);
+	return await(t, &step_sender_replied, first_wait_ms(t));
 }
 
 static enum flow sender_replied(struct transact *t)
@@ -192,6 +204,8 @@ static enum flow sender_replied(struct transact *t)
 	dialogue_outcome(&t->dialogue, POINT_MAIL, 2, &what);
 	if (dialogue_is_over(&t->dialogue, 2))
 		return hang_up(t, POINT_MAIL, &what);
+	if (is_stale(t, POINT_MAIL, &what))
+		return turn_away(t, POINT_MAIL, &what);
 	t->result.left_open = true;
 	if (!outcome_is_ok(&what))
 		apply(t, POINT_MAIL, &what, false);
@@ -256,6 +270,8 @@ static enum flow data_replied(struct transact *t)
 	dialogue_outcome(&t->dialogue, POINT_DATA, 3, &what);
 	if (dialogue_is_over(&t->dialogue, 3))
 		return hang_up(t, POINT_DATA, &what);
+	if (t->n_accepted > 0 && is_stale(t, POINT_DATA, &what))
+		return turn_away(t, POINT_DATA, &what);
 	if (!outcome_is_ok(&what)) {
 		apply(t, POINT_DATA, &what, false);
 		return finish(t);
@@ -399,16 +415,40 @@ static enum flow hang_up(struct transact *t, enum point point, const struct outc
 	return finish(t);
 }
 
+/* Its server has had enough of it: what was refused may be the stream, not the message. */
+static bool is_stale(const struct transact *t, enum point point, const struct outcome *what)
+{
+	return !outcome_is_ok(what) && decide(t, point, what, false) == DECISION_FRESH;
+}
+
+/* Replies may still be due to what was said at once with the command that was refused. */
+static enum flow turn_away(struct transact *t, enum point point, const struct outcome *what)
+{
+	t->result.is_stale = true;
+	t->result.point = point;
+	t->result.trouble = *what;
+	return finish(t);
+}
+
+static enum decision decide(
+    const struct transact *t, enum point point, const struct outcome *what, bool is_over)
+{
+	const struct incident incident = { .point = point,
+		.what = what,
+		.is_over = is_over,
+		.is_reused = t->order.is_reused,
+		.n_accepted = t->n_accepted };
+
+	return outcome_decide(&incident);
+}
+
 static void apply(struct transact *t, enum point point, const struct outcome *what, bool is_over)
 {
-	const struct incident incident = {
-		.point = point, .what = what, .is_over = is_over, .n_accepted = t->n_accepted
-	};
-
-	switch (outcome_decide(&incident)) {
+	switch (decide(t, point, what, is_over)) {
 	case DECISION_SETTLE_ALL: settle_asked(t, point, what); return;
 	case DECISION_SETTLE_ONE: settle(t, t->at, what); return;
 	case DECISION_LATER:
+	case DECISION_FRESH:
 	case DECISION_NEXT_ADDRESS: return; /* undecided here */
 	case DECISION_SAY_HELO:
 	case DECISION_PLAIN_HERE:

@@ -29,7 +29,9 @@ struct transact_order {
 	int fd;                   /* of its segment */
 	const size_t *recipients; /* their places in message->recipients; at least one */
 	size_t n_recipients;
-	bool reset_first; /* the transaction before was left open */
+	bool reset_first;  /* the transaction before was left open */
+	bool is_reused;    /* the stream was kept from another message */
+	bool requires_tls; /* MAIL says REQUIRETLS (RFC 8689 4.2), which can must offer */
 };
 
 struct transact_verdict {
@@ -41,8 +43,9 @@ struct transact_result {
 	const struct transact_verdict *verdicts; /* one for each recipient of the order */
 	size_t n_verdicts;
 	bool is_over;           /* nothing more can be said on the stream */
+	bool is_stale;          /* a stream that was kept is no good any more, but for QUIT */
 	bool left_open;         /* RSET must come before another MAIL */
-	enum point point;       /* if it is over: where */
+	enum point point;       /* if it is over or stale: where */
 	struct outcome trouble; /* and why */
 };
 

@@ -60,6 +60,9 @@ void smtp_command_mail(
 		evbuffer_add_printf(out, " SIZE=%" PRIu64, mail->size_bytes);
 	if (can->eight_bit_mime && mail->body_8bit)
 		add_text(out, " BODY=8BITMIME");
+	assert(can->requiretls || !mail->requires_tls);
+	if (mail->requires_tls)
+		add_text(out, " REQUIRETLS");
 	add_text(out, "\r\n");
 }
 

@@ -19,11 +19,12 @@ void smtp_command_starttls(struct evbuffer *out);
 struct smtp_command_mail {
 	const char *sender; /* "local@domain" as in struct smtp_address; "" for <> */
 	uint64_t
-	    size_bytes; /* of the content, CRLF counted as two, dots not stuffed; 0: not said */
-	bool body_8bit; /* the content has bytes above 127 */
+	    size_bytes;    /* of the content, CRLF counted as two, dots not stuffed; 0: not said */
+	bool body_8bit;    /* the content has bytes above 127 */
+	bool requires_tls; /* RFC 8689 4.2: REQUIRETLS */
 };
 
-/* SIZE= and BODY=8BITMIME are said only if can offers them. */
+/* SIZE= and BODY=8BITMIME are said only if can offers them; REQUIRETLS must be offered. */
 void smtp_command_mail(
     struct evbuffer *out, const struct smtp_command_mail *mail, const struct smtp_capability *can);
 

@@ -59,7 +59,7 @@ static void say_result(const struct job *job);
 static void forget_job(struct delivery *delivery, const struct ipc_result_kept *kept);
 static void drop(struct job *job);
 static void say_leaving(struct delivery *delivery);
-static void leave_if_idle(struct delivery *delivery);
+static void leave_if_idle(void *arg);
 static void leave(void *arg);
 
 static void *delivery_create(struct house *house)
@@ -74,6 +74,7 @@ static void *delivery_create(struct house *house)
 		.config = house->config,
 		.tls = tls_context_create_client(house->config->delivery.ca_file),
 		.lookup = asker_create(house->loop, ASKER_RESEND, LOOKUP_TIMEOUT_MS),
+		.pool = pool_create(house->loop, &house->config->delivery),
 		.patience = &patience_default };
 	load_authorities(delivery);
 	return delivery;
@@ -334,6 +335,7 @@ static void delivery_drain(void *self, enum drain_how how)
 
 	delivery->is_draining = true;
 	say_leaving(delivery);
+	pool_stop(delivery->attempts.pool, leave_if_idle, delivery);
 	switch (how) {
 	case DRAIN_FINISH: break;
 	case DRAIN_SOON: timer_set(delivery->cut, DRAIN_SOON_MS); break;
@@ -342,9 +344,13 @@ static void delivery_drain(void *self, enum drain_how how)
 	leave_if_idle(delivery);
 }
 
-static void leave_if_idle(struct delivery *delivery)
+/* A receiver is told QUIT before the process goes. */
+static void leave_if_idle(void *arg)
 {
-	if (delivery->is_draining && TAILQ_EMPTY(&delivery->jobs))
+	struct delivery *delivery = arg;
+
+	if (delivery->is_draining && TAILQ_EMPTY(&delivery->jobs) &&
+	    pool_is_quiet(delivery->attempts.pool))
 		leave(delivery);
 }
 
@@ -365,6 +371,7 @@ static void delivery_destroy(void *self)
 		drop(job);
 	clients_finish(&delivery->queues);
 	asker_destroy(&delivery->attempts.lookup);
+	pool_destroy(&delivery->attempts.pool);
 	tls_context_destroy(&delivery->attempts.tls);
 	timer_destroy(&delivery->cut);
 	free(delivery);

@@ -214,6 +214,11 @@ static void hear(struct session *s, const char *line, size_t n)
 		s->at++;
 }
 
+void peer_say(struct peer *p, const char *text)
+{
+	stream_send(p->sessions[p->n_sessions - 1].stream, text, strlen(text));
+}
+
 const char *peer_problem(struct peer *p)
 {
 	if (p->problem[0] != '\0')

@@ -30,6 +30,9 @@ uint16_t peer_port(const struct peer *peer);
 /* On the far end of a socketpair. */
 struct peer *peer_on(struct loop *loop, int fd, const char *const *script);
 
+/* Says this unasked, on the connection that came last. */
+void peer_say(struct peer *peer, const char *text);
+
 /* NULL if all scripts were played to their end and nothing else was heard; else what went wrong. */
 const char *peer_problem(struct peer *peer);
 

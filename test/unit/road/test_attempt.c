@@ -8,66 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "../tls/forge.h"
-#include "relay/attempt.h"
-#include "relay/base/clock.h"
-#include "relay/base/mem.h"
-#include "sample_message.h"
-#include "scripted_peer.h"
-
-enum { PEERS_MAX = 6, RECIPIENTS_MAX = 4, SETTLE_MS = 3000 };
-
-#define LINES(...)   ((const char *const[]){ __VA_ARGS__, NULL })
-#define SCRIPTS(...) ((const char *const *const[]){ __VA_ARGS__, NULL })
-#define HELLO        "> 220 hi", "= EHLO relay.example.org", "> 250-mx", "> 250 PIPELINING"
-#define HELLO_TLS    "> 220 hi", "= EHLO relay.example.org", "> 250-mx", "> 250 STARTTLS"
-#define SHAKE                                                                                      \
-	"= STARTTLS", "> 220 go", "T", "= EHLO relay.example.org", "> 250-mx", "> 250 PIPELINING"
-#define GROUP1 "< MAIL FROM:<me@example.org>", "< RCPT TO:<r1@", "= DATA"
-#define GROUP3                                                                                     \
-	"< MAIL FROM:<me@example.org>", "< RCPT TO:<r1@", "< RCPT TO:<r2@", "< RCPT TO:<r3@",      \
-	    "= DATA"
-#define CONTENT "= Subject: x", "= ", "= hello", "= ."
-#define TAKEN                                                                                      \
-	GROUP1, "> 250 ok", "> 250 ok", "> 354 go", CONTENT, "> 250 queued", "= QUIT",             \
-	    "> 221 bye", "!"
-#define TAKES     SCRIPTS(LINES(HELLO, TAKEN))
-#define TAKES_TLS SCRIPTS(LINES(HELLO_TLS, SHAKE, TAKEN))
-/* A server that must not be asked. */
-#define NOBODY ((const char *const *const[]){ NULL })
-
-#define QUITS "= QUIT", "> 221 bye", "!"
-
-/* What the host must show. The certificate is for mx.example, by the authority in ca.pem. */
-enum demand {
-	MAY,
-	NONE,
-	ENCRYPT,
-	DANE,       /* by a TLSA record that matches */
-	DANE_WRONG, /* by one that doesn't */
-	DANE_UNUSABLE,
-	SECURE,
-	SECURE_OTHER_NAME,
-};
-
-struct host {
-	const char *const *const *scripts; /* NULL: nobody listens */
-	enum demand demand;
-	bool same;     /* another address of the host before */
-	bool unusable; /* as route says, for good */
-};
-
-struct wanted {
-	int code;
-	const char *says; /* in its text, or its whole stable name */
-};
+#include "attempt_stage.h"
 
 struct scene {
 	const char *name;
@@ -289,241 +233,28 @@ static const struct scene scenes[] = {
 	    .feedback = SCHEDULE_SITE_DOWN },
 };
 
-/* For servers that fall silent, and for all the others, on a machine however busy. */
-static const struct patience hurry = { 200, 200, 200, 200, 200, 200, 20000, 20000 };
-static const struct patience calm = { 20000, 20000, 20000, 20000, 20000, 20000, 20000, 60000 };
-
-/* What all scenes share. */
-struct stage {
-	char directory[FORGE_PATH_MAX], ca[FORGE_PATH_MAX];
-	struct forged authority, server;
-	struct tls_context *server_tls, *client_tls;
-};
-
-struct act {
-	struct loop *loop;
-	struct peer *peers[PEERS_MAX];
-	int closed[PEERS_MAX]; /* sockets that do not listen */
-	struct plan plan;
-	struct message message;
-	int fd;
-	struct config config;
-	struct attempt_house house;
-	bool is_done;
-	enum schedule_feedback feedback;
-	char host[OUTCOME_WHO_MAX], evidence[EVIDENCE_MAX];
-	struct outcome outcomes[RECIPIENTS_MAX];
-	int64_t setup_ms, transfer_ms;
-};
-
-static int set_up(void **state)
-{
-	struct stage *stage = mem_create(sizeof *stage);
-	const struct forged *chain[] = { &stage->server, &stage->authority, NULL };
-	const struct forged *ca[] = { &stage->authority, NULL };
-	char certificate[FORGE_PATH_MAX], key[FORGE_PATH_MAX], error[300];
-
-	forge_make_directory(stage->directory);
-	forge(&stage->authority, (struct forge_wish){ .name = "CA", .is_authority = true });
-	forge(&stage->server, (struct forge_wish){ .name = "mx.example",
-				  .alternatives = "DNS:mx.example",
-				  .issuer = &stage->authority });
-	forge_write(stage->directory, "mx", chain);
-	forge_write(stage->directory, "ca", ca);
-	forge_path(stage->directory, "mx.pem", certificate);
-	forge_path(stage->directory, "mx.key", key);
-	forge_path(stage->directory, "ca.pem", stage->ca);
-	stage->server_tls = tls_context_create_server(certificate, key, error, sizeof error);
-	stage->client_tls = tls_context_create_client(stage->ca);
-	*state = stage;
-	return stage->server_tls != NULL ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	struct stage *stage = *state;
-
-	tls_context_destroy(&stage->server_tls);
-	tls_context_destroy(&stage->client_tls);
-	forged_finish(&stage->server);
-	forged_finish(&stage->authority);
-	forge_remove_directory(stage->directory);
-	free(stage);
-	return 0;
-}
-
-static void demand_tlsa(const struct stage *stage, struct tls_requirement *tls, bool matches)
-{
-	tls->level = TLS_DANE;
-	tls->demand = DEMAND_DANE;
-	tls->tlsa = mem_create(sizeof *tls->tlsa);
-	tls->tlsa[0] = forge_tlsa(&stage->server, 3, 1, 1, matches);
-	tls->n_tlsa = 1;
-}
-
-static void demand(const struct stage *stage, enum demand what, struct tls_requirement *tls)
-{
-	*tls = (struct tls_requirement){ .demand = DEMAND_PARTNER };
-	switch (what) {
-	case MAY:
-		tls->level = TLS_MAY;
-		tls->demand = DEMAND_DEFAULT;
-		return;
-	case NONE: tls->level = TLS_NONE; return;
-	case ENCRYPT: tls->level = TLS_ENCRYPT; return;
-	case DANE: demand_tlsa(stage, tls, true); return;
-	case DANE_WRONG: demand_tlsa(stage, tls, false); return;
-	case DANE_UNUSABLE:
-		tls->level = TLS_DANE;
-		tls->demand = DEMAND_DANE;
-		tls->tlsa_unusable = true;
-		return;
-	case SECURE:
-	case SECURE_OTHER_NAME:
-		tls->level = TLS_SECURE;
-		tls->names = mem_create(sizeof *tls->names);
-		tls->names[0] = mem_copy_text(what == SECURE ? "mx.example" : "mx.bank.example");
-		tls->n_names = 1;
-		return;
-	}
-}
-
-/* A port on which nobody listens, and nobody will meanwhile. */
-static uint16_t closed_port(int *fd)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof sin;
-
-	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(*fd, (struct sockaddr *)&sin, n), 0);
-	assert_int_equal(getsockname(*fd, (struct sockaddr *)&sin, &n), 0);
-	return ntohs(sin.sin_port);
-}
-
-static void add_address(
-    struct act *act, const struct stage *stage, size_t i, const struct host *from)
-{
-	struct plan *plan = &act->plan;
-	struct plan_host *host;
-	union plan_address *address;
-	uint16_t port;
-
-	if (!from->same) {
-		host = &plan->hosts[plan->n_hosts++];
-		strcpy(host->name, "mx.example");
-		demand(stage, from->demand, &host->tls);
-		outcome_ok(&host->unusable);
-		if (from->unusable)
-			outcome_say(&host->unusable, 550, "5.4.4", "no-address", "no address");
-	}
-	host = &plan->hosts[plan->n_hosts - 1];
-	act->closed[i] = -1;
-	if (from->scripts != NULL) {
-		act->peers[i] = peer_listen(act->loop, stage->server_tls, from->scripts);
-		port = peer_port(act->peers[i]);
-	} else {
-		port = closed_port(&act->closed[i]);
-	}
-	address = &host->addresses[host->n_addresses++];
-	address->ipv4.sin_family = AF_INET;
-	address->ipv4.sin_port = htons(port);
-	address->ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-}
-
 static void set_stage(struct act *act, const struct stage *stage, const struct scene *scene)
 {
-	*act = (struct act){ .loop = loop_create() };
-	act->config.hostname = (char *)(uintptr_t) "relay.example.org";
-	act->config.delivery.connect_timeout = 2;
-	act->config.delivery.recipients = scene->per_transaction > 0 ? scene->per_transaction : 100;
-	act->house = (struct attempt_house){ .loop = act->loop,
-		.config = &act->config,
-		.tls = stage->client_tls,
-		.patience = scene->falls_silent ? &hurry : &calm };
-	act->fd = sample_message_make(
-	    &act->message, "Subject: x\r\n\r\n", "hello\r\n", scene->n_recipients);
+	act_begin(act, stage, scene->n_recipients, scene->falls_silent ? &hurry : &calm);
+	if (scene->per_transaction > 0)
+		act->config.delivery.recipients = scene->per_transaction;
 	act->message.is_8bit = scene->is_8bit;
-	strcpy(act->plan.domain, "example.net");
-	outcome_ok(&act->plan.refusal);
-	act->plan.hosts = mem_create(PEERS_MAX * sizeof *act->plan.hosts);
 	for (size_t i = 0; i < scene->n_hosts; i++)
-		add_address(act, stage, i, &scene->hosts[i]);
-}
-
-static void done(const struct attempt_result *result, void *arg)
-{
-	struct act *act = arg;
-
-	assert_false(act->is_done);
-	act->is_done = true;
-	act->feedback = result->feedback;
-	act->setup_ms = result->delays.setup_ms;
-	act->transfer_ms = result->delays.transfer_ms;
-	strcpy(act->host, result->host);
-	strcpy(act->evidence, result->evidence);
-	memcpy(act->outcomes, result->outcomes, result->n_outcomes * sizeof *result->outcomes);
-	loop_stop(act->loop);
-}
-
-static struct attempt *begin(struct act *act, uint32_t n_attempts)
-{
-	const struct attempt_job job = { .message = &act->message,
-		.domain = "example.net",
-		.n_attempts = n_attempts,
-		.fd = act->fd };
-
-	return attempt_start(&act->house, &job, &act->plan, done, act);
-}
-
-static const char *first_problem(struct act *act)
-{
-	for (size_t i = 0; i < PEERS_MAX; i++) {
-		if (act->peers[i] != NULL && peer_problem(act->peers[i]) != NULL)
-			return peer_problem(act->peers[i]);
-	}
-	return NULL;
-}
-
-/* The last words and closes go on behind the attempt's back. */
-static void clear_stage(struct act *act)
-{
-	for (size_t i = 0; i < PEERS_MAX; i++) {
-		if (act->peers[i] != NULL)
-			peer_destroy(&act->peers[i]);
-		if (act->closed[i] > 0)
-			close(act->closed[i]);
-	}
-	for (int i = 0; i < 20; i++)
-		loop_run_once(act->loop, false);
-	plan_finish(&act->plan);
-	message_finish(&act->message);
-	close(act->fd);
-	loop_destroy(&act->loop);
+		act_add_host(act, stage, &scene->hosts[i]);
 }
 
 static void check(const struct scene *scene, struct act *act)
 {
-	int64_t start_ms = clock_monotonic_ms();
 	const char *problem;
 
-	for (size_t i = 0; i < scene->n_recipients; i++) {
-		const struct wanted *wanted = &scene->wanted[scene->wanted[i].code != 0 ? i : 0];
-		const struct outcome *got = &act->outcomes[i];
-
-		if (got->code != wanted->code || (strstr(got->text, wanted->says) == NULL &&
-						     strcmp(got->name, wanted->says) != 0))
-			fail_msg("%s: recipient %zu: wanted %d \"%s\", got %d \"%s\" [%s]",
-			    scene->name, i + 1, wanted->code, wanted->says, got->code, got->text,
-			    got->name);
-	}
+	for (size_t i = 0; i < scene->n_recipients; i++)
+		wanted_check(scene->name, &scene->wanted[scene->wanted[i].code != 0 ? i : 0],
+		    &act->outcomes[i]);
 	if (act->feedback != scene->feedback)
 		fail_msg("%s: feedback %d", scene->name, act->feedback);
 	if (scene->evidence != NULL && strstr(act->evidence, scene->evidence) == NULL)
 		fail_msg("%s: evidence \"%s\"", scene->name, act->evidence);
-	while ((problem = first_problem(act)) != NULL &&
-	       clock_monotonic_ms() - start_ms < SETTLE_MS && strstr(problem, "never came") != NULL)
-		loop_run_once(act->loop, false);
+	problem = act_settle(act);
 	if (problem != NULL)
 		fail_msg("%s: %s", scene->name, problem);
 }
@@ -534,11 +265,11 @@ static void test_scenes(void **state)
 		struct act act;
 
 		set_stage(&act, *state, &scenes[i]);
-		begin(&act, scenes[i].n_attempts);
+		act_attempt(&act, scenes[i].n_attempts);
 		assert_false(act.is_done);
 		loop_run(act.loop);
 		check(&scenes[i], &act);
-		clear_stage(&act);
+		act_end(&act);
 	}
 }
 
@@ -549,12 +280,12 @@ static void test_refused_plan(void **state)
 
 	set_stage(&act, *state, &nobody);
 	outcome_say(&act.plan.refusal, 556, "5.1.10", "null-mx", "takes no mail");
-	begin(&act, 0);
+	act_attempt(&act, 0);
 	loop_run(act.loop);
 	assert_string_equal(act.outcomes[1].name, "null-mx");
 	assert_int_equal(act.feedback, SCHEDULE_SITE_ANSWERED);
 	assert_string_equal(act.host, "");
-	clear_stage(&act);
+	act_end(&act);
 }
 
 /* Without a lookup role nothing is known, and the site is not to blame. */
@@ -568,13 +299,13 @@ static void test_no_lookup(void **state)
 	act.house.lookup = asker_create(act.loop, ASKER_PLAIN, 1000);
 	job =
 	    (struct attempt_job){ .message = &act.message, .domain = "example.net", .fd = act.fd };
-	attempt_start(&act.house, &job, NULL, done, &act);
+	attempt_start(&act.house, &job, NULL, act_done, &act);
 	loop_run(act.loop);
 	assert_string_equal(act.outcomes[0].name, "lookup-unavailable");
 	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
 	assert_int_equal(act.feedback, SCHEDULE_NOT_TRIED);
 	asker_destroy(&act.house.lookup);
-	clear_stage(&act);
+	act_end(&act);
 }
 
 static void test_longest(void **state)
@@ -588,11 +319,11 @@ static void test_longest(void **state)
 	set_stage(&act, *state, &slow);
 	patience.longest_ms = 300;
 	act.house.patience = &patience;
-	begin(&act, 0);
+	act_attempt(&act, 0);
 	loop_run(act.loop);
 	assert_string_equal(act.outcomes[0].name, "attempt-too-long");
 	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
-	clear_stage(&act);
+	act_end(&act);
 }
 
 /* At any moment: nothing is called, nothing is left. */
@@ -608,13 +339,13 @@ static void test_cancel(void **state)
 		struct act act;
 
 		set_stage(&act, *state, &encrypted);
-		attempt = begin(&act, 0);
+		attempt = act_attempt(&act, 0);
 		for (int i = 0; i < turns && !act.is_done; i++)
 			loop_run_once(act.loop, false);
 		assert_false(act.is_done);
 		attempt_cancel(&attempt);
 		assert_null(attempt);
-		clear_stage(&act);
+		act_end(&act);
 	}
 	attempt_cancel(&(struct attempt *){ NULL });
 }
@@ -629,5 +360,5 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, stage_set_up, stage_tear_down);
 }

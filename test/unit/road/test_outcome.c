@@ -11,7 +11,7 @@
 
 #include "relay/outcome.h"
 
-enum { OVER = 1, TLS = 2, WAITED = 4 };
+enum { OVER = 1, TLS = 2, WAITED = 4, REUSED = 8 };
 
 static const struct {
 	const char *name;
@@ -73,6 +73,32 @@ static const struct {
 	    DECISION_SETTLE_ALL },
 	{ "R8: 421 to the dot", POINT_DOT, 421, "4.3.2", "", OVER, 1, DECISION_SETTLE_ALL },
 	{ "the content refused", POINT_DOT, 554, "5.6.0", "", 0, 1, DECISION_SETTLE_ALL },
+	{ "R8: 421 to MAIL on a kept connection", POINT_MAIL, 421, "4.3.2", "", REUSED | OVER, 0,
+	    DECISION_FRESH },
+	{ "MAIL refused on a kept connection", POINT_MAIL, 550, "5.7.1", "", REUSED, 0,
+	    DECISION_FRESH },
+	{ "R9: a kept connection lost at RCPT", POINT_RCPT, 451, "4.4.2", "connection-lost",
+	    REUSED | OVER, 1, DECISION_FRESH },
+	{ "RCPT refused on a kept connection", POINT_RCPT, 550, "5.1.1", "", REUSED, 1,
+	    DECISION_SETTLE_ONE },
+	{ "R14: too many recipients on a kept connection", POINT_RCPT, 452, "4.5.3", "", REUSED, 1,
+	    DECISION_LATER },
+	{ "DATA refused on a kept connection", POINT_DATA, 451, "4.3.0", "", REUSED, 1,
+	    DECISION_FRESH },
+	{ "R9: a kept connection lost in the content", POINT_CONTENT, 451, "4.4.2",
+	    "connection-lost", REUSED | OVER, 1, DECISION_FRESH },
+	{ "R20: a kept connection takes too long for the content", POINT_CONTENT, 451, "4.4.2",
+	    "timeout", REUSED | OVER, 1, DECISION_FRESH },
+	{ "R12: an answer before the end on a kept connection", POINT_CONTENT, 451, "4.5.0",
+	    "reply-early", REUSED | OVER, 1, DECISION_SETTLE_ALL },
+	{ "R9: a kept connection lost after the dot", POINT_DOT, 451, "4.4.2", "connection-lost",
+	    REUSED | OVER, 1, DECISION_SETTLE_ALL },
+	{ "R15: the content refused on a kept connection", POINT_DOT, 554, "5.6.0", "", REUSED, 1,
+	    DECISION_SETTLE_ALL },
+	{ "R18: what a kept connection offered when it was new", POINT_OFFER, 552, "5.3.4",
+	    "size-exceeded", REUSED, 0, DECISION_FRESH },
+	{ "D10: our copy is spoiled, whatever the connection", POINT_OFFER, 451, "4.3.0",
+	    "message-corrupt", REUSED, 0, DECISION_SETTLE_ALL },
 	{ "D10: our copy is spoiled", POINT_OFFER, 451, "4.3.0", "message-corrupt", 0, 0,
 	    DECISION_SETTLE_ALL },
 	{ "Q7: our copy cannot be read", POINT_CONTENT, 451, "4.3.0", "message-unreadable", OVER, 1,
@@ -89,6 +115,7 @@ static void test_decisions(void **state)
 			.is_over = (decisions[i].flags & OVER) != 0,
 			.needs_tls = (decisions[i].flags & TLS) != 0,
 			.has_waited = (decisions[i].flags & WAITED) != 0,
+			.is_reused = (decisions[i].flags & REUSED) != 0,
 			.n_accepted = decisions[i].n_accepted };
 
 		outcome_say(

@@ -179,8 +179,9 @@ static const struct scene scenes[] = {
 };
 
 /* For servers that fall silent, and for all the others, on a machine however busy. */
-static const struct patience hurry = { 200, 200, 200, 200, 200, 200, 20000, 20000 };
-static const struct patience calm = { 20000, 20000, 20000, 20000, 20000, 20000, 20000, 60000 };
+static const struct patience hurry = { 200, 200, 200, 200, 200, 200, 200, 20000, 20000 };
+static const struct patience calm = { 20000, 20000, 20000, 20000, 20000, 20000, 20000, 20000,
+	60000 };
 
 struct act {
 	struct loop *loop;

@@ -1,2 +1,0 @@
-def settle(zoo):
-    pass
