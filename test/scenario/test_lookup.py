@@ -1,4 +1,4 @@
-"""What the relay learns from a real, signed DNS, and what "explain" and "tls probe" make of it."""
+"""What the relay learns from a real, signed DNS, and what "explain" makes of it."""
 import json
 
 import pytest
@@ -17,12 +17,6 @@ def explain(lab, domain, status=0):
 
 def refusal(lab, domain):
     return explain(lab, domain, PROBLEMS)["refusal"]
-
-
-def probe(lab, domain, status):
-    done = lab.zegel.command("--json", "tls", "probe", domain, check=False, seconds=120)
-    assert done.returncode == status, (domain, done.returncode, done.stdout, done.stderr)
-    return {o["host"]: o for o in map(json.loads, done.stdout.splitlines())}
 
 
 def address(lab):
@@ -229,46 +223,3 @@ def test_explain_for_people(started):
     done = lab.zegel.command("explain", "gone.example", check=False)
     assert done.returncode == PROBLEMS and "[domain-not-found]" in done.stdout
     assert lab.zegel.command("explain", "no domain", check=False).returncode == 64
-
-
-def test_tls_probe(make_lab):
-    lab = make_lab()
-    lab.receiver("dane.example", tlsa=True)
-    lab.receiver("self.example", certificate=lab.ca.self_signed("mx.self.example"))
-    lab.receiver("clear.example", tls=False)
-    lab.receiver("stripped.example", tls=False, tlsa=[wrong_tlsa()])
-    lab.receiver("secure.example")
-    lab.receiver("named.example", certificate=lab.ca.issue("mx.other.example"))
-    # Three hosts: right, wrong record, nobody there.
-    lab.receiver("three.example", host="mx1.three.example", tlsa=True)
-    lab.receiver("three.example", host="mx2.three.example", tlsa=[wrong_tlsa()], preference=20)
-    lab.dns.host("mx3.three.example", address(lab))
-    lab.add_mx("three.example", "mx3.three.example", preference=30)
-    lab.zegel.partners = {"secure.example": {"tls": "secure", "mx": ["mx.secure.example"]},
-                          "named.example": {"tls": "secure", "mx": ["*.named.example"]}}
-    lab.zegel.write()
-    lab.dns.start()
-    lab.sink.start()
-
-    one = probe(lab, "dane.example", 0)["mx.dane.example"]
-    assert one["accepted"] and one["evidence"]["proof"].startswith("dane-ee 3 1 1 ")
-    assert one["evidence"]["trust"] == "Verified"
-    one = probe(lab, "self.example", 0)["mx.self.example"]
-    assert one["accepted"] and one["evidence"]["trust"] == "Untrusted"
-    one = probe(lab, "clear.example", 0)["mx.clear.example"]
-    assert one["accepted"] and one["plaintext"] and "evidence" not in one
-    one = probe(lab, "stripped.example", PROBLEMS)["mx.stripped.example"]
-    assert not one["accepted"] and one["refusal"]["name"] == "starttls-not-offered"  # T16
-    assert probe(lab, "secure.example", 0)["mx.secure.example"]["accepted"]
-    one = probe(lab, "named.example", PROBLEMS)["mx.named.example"]
-    assert one["refusal"]["name"] == "partner-tls-name"
-
-    hosts = probe(lab, "three.example", PROBLEMS)
-    assert [hosts[f"mx{i}.three.example"]["accepted"] for i in (1, 2, 3)] == [True, False, False]
-    assert hosts["mx2.three.example"]["refusal"]["name"] == "dane-mismatch"
-    assert probe(lab, "gone.example", PROBLEMS) == {}
-    # Nobody got mail, and everybody heard the end of it.
-    assert not lab.sink.events("message")
-
-    said = lab.zegel.command("tls", "probe", "three.example", check=False).stdout
-    assert "accepted" in said and "refused" in said and "[dane-mismatch]" in said

@@ -1,0 +1,216 @@
+/*
+ * What a survey has found, for people: a line for each address and what belongs to it below; for
+ * programs: one object for each host, and one for the domain.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "relay/base/clock.h"
+#include "relay/cli/survey.h"
+
+static void print_address(const struct survey_host *host, const struct probe_finding *f);
+static void print_outcome(const char *what, const struct outcome *outcome);
+static void print_evidence(const struct tls_evidence *e);
+static void print_watches(const struct survey_host *host, const struct probe_finding *f);
+static const char *watch_words(enum tls_demand demand);
+static void print_warnings(const json_t *warnings);
+static json_t *host_to_json(const struct survey *survey, const struct survey_host *host);
+static json_t *address_to_json(const struct survey_host *host, const struct probe_finding *f);
+static json_t *evidence_to_json(const struct tls_evidence *e);
+static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome);
+static json_t *outcome_to_json(const struct outcome *outcome);
+static json_t *domain_to_json(const struct survey *survey, const json_t *warnings);
+static json_t *policy_to_json(const struct sts_finding *sts);
+
+void survey_print_host(
+    const struct cli *cli, const struct survey *survey, const struct survey_host *host)
+{
+	if (cli->json) {
+		cli_print_json(host_to_json(survey, host));
+		return;
+	}
+	if (host->n_findings == 0) {
+		printf("%s: refused\n", host->host->name);
+		print_outcome("", &host->verdict);
+	}
+	for (size_t i = 0; i < host->n_findings; i++)
+		print_address(host, &host->findings[i]);
+	print_watches(host, NULL);
+	print_warnings(host->warnings);
+}
+
+static void print_address(const struct survey_host *host, const struct probe_finding *f)
+{
+	const struct tls_requirement *tls = &host->host->tls;
+
+	printf("%s: %s, required %s by %s\n", f->peer,
+	    !f->is_reached               ? "not reached"
+	    : outcome_is_ok(&f->verdict) ? "accepted"
+					 : "refused",
+	    tls_level_name(tls->level), tls_demand_name(tls->demand));
+	if (!outcome_is_ok(&f->verdict))
+		print_outcome("", &f->verdict);
+	else if (!f->is_secure)
+		puts("    in plaintext: no TLS, and none is required");
+	if (f->is_secure)
+		print_evidence(&f->evidence);
+	if (f->is_reached)
+		print_watches(host, f);
+}
+
+static void print_outcome(const char *what, const struct outcome *outcome)
+{
+	printf("    %s%s%s%s%s\n", what, outcome->text, outcome->name[0] != '\0' ? " [" : "",
+	    outcome->name, outcome->name[0] != '\0' ? "]" : "");
+}
+
+static void print_evidence(const struct tls_evidence *e)
+{
+	char proof[512], date[CLOCK_DATE_MAX];
+
+	tls_evidence_print_proof(e, proof, sizeof proof);
+	printf("    %s, %s with %s; proof: %s\n", tls_trust_name(e->trust), e->protocol, e->cipher,
+	    proof);
+	clock_print_iso(e->not_after_s, date);
+	printf("    certificate of %s by %s, until %s, SHA-256 %s\n", e->subject, e->issuer, date,
+	    e->fingerprint);
+}
+
+/* Of an address, or (NULL) what forbids the host as a whole. */
+static void print_watches(const struct survey_host *host, const struct probe_finding *f)
+{
+	for (size_t i = 0; i < host->host->n_watches; i++) {
+		const struct plan_watch *watch = &host->host->watches[i];
+		const struct outcome *outcome = f != NULL ? &f->watches[i] : &watch->unusable;
+
+		if (!outcome_is_ok(outcome) && (f == NULL || outcome_is_ok(&watch->unusable)))
+			print_outcome(watch_words(watch->demand), outcome);
+	}
+}
+
+static const char *watch_words(enum tls_demand demand)
+{
+	return demand == DEMAND_PARTNER ? "would be refused with mode = require: "
+					: "the MTA-STS policy alone would refuse it: ";
+}
+
+static void print_warnings(const json_t *warnings)
+{
+	size_t i;
+	const json_t *warning;
+
+	json_array_foreach(warnings, i, warning)
+	    printf("    warning: %s [%s]\n", json_string_value(json_object_get(warning, "text")),
+		json_string_value(json_object_get(warning, "name")));
+}
+
+void survey_print_domain(const struct cli *cli, const struct survey *survey, const json_t *warnings)
+{
+	const struct plan *plan = survey->plan;
+
+	if (cli->json) {
+		cli_print_json(domain_to_json(survey, warnings));
+		return;
+	}
+	printf("%s: %zu of %zu host%s accepted", plan->domain, plan->n_hosts - survey->n_refused,
+	    plan->n_hosts, plan->n_hosts == 1 ? "" : "s");
+	if (survey->n_would_refuse > 0)
+		printf(", %zu of them would be refused if partner %s had mode = require",
+		    survey->n_would_refuse, plan->partner);
+	if (plan->exception[0] != '\0')
+		printf("; exception of partner %s %s", plan->partner, plan->exception);
+	putchar('\n');
+	if (!outcome_is_ok(&plan->refusal))
+		print_outcome("", &plan->refusal);
+	print_warnings(warnings);
+}
+
+/* ---- for programs ---- */
+
+static json_t *host_to_json(const struct survey *survey, const struct survey_host *host)
+{
+	const struct tls_requirement *tls = &host->host->tls;
+	json_t *addresses = json_array();
+
+	for (size_t i = 0; i < host->n_findings; i++)
+		json_array_append_new(addresses, address_to_json(host, &host->findings[i]));
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:b, s:o, s:o, s:o, s:O}", "domain",
+	    survey->plan->domain, "host", host->host->name, "preference",
+	    (int)host->host->preference, "level", tls_level_name(tls->level), "demand",
+	    tls_demand_name(tls->demand), "accepted", outcome_is_ok(&host->verdict), "refusal",
+	    outcome_to_json(&host->verdict), "would_refuse", outcome_to_json(&host->would),
+	    "addresses", addresses, "warnings", host->warnings);
+}
+
+static json_t *address_to_json(const struct survey_host *host, const struct probe_finding *f)
+{
+	json_t *watches = json_array();
+
+	for (size_t i = 0; f->is_reached && i < host->host->n_watches; i++)
+		json_array_append_new(
+		    watches, watch_to_json(&host->host->watches[i], &f->watches[i]));
+	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "peer", f->peer, "reached",
+	    f->is_reached, "accepted", outcome_is_ok(&f->verdict), "plaintext",
+	    outcome_is_ok(&f->verdict) && !f->is_secure, "refusal", outcome_to_json(&f->verdict),
+	    "evidence", f->is_secure ? evidence_to_json(&f->evidence) : json_null(), "watches",
+	    watches);
+}
+
+static json_t *evidence_to_json(const struct tls_evidence *e)
+{
+	char proof[512], date[CLOCK_DATE_MAX];
+
+	tls_evidence_print_proof(e, proof, sizeof proof);
+	clock_print_iso(e->not_after_s, date);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "trust",
+	    tls_trust_name(e->trust), "achieved", tls_level_name(e->achieved), "protocol",
+	    e->protocol, "cipher", e->cipher, "proof", proof, "tlsa", e->tlsa_text, "name", e->name,
+	    "fingerprint", e->fingerprint, "subject", e->subject, "issuer", e->issuer, "until",
+	    date);
+}
+
+static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome)
+{
+	const struct outcome *first = outcome_is_ok(&watch->unusable) ? outcome : &watch->unusable;
+
+	return json_pack("{s:s, s:s, s:b, s:o}", "demand", tls_demand_name(watch->demand), "level",
+	    tls_level_name(watch->tls.level), "passes", outcome_is_ok(first), "refusal",
+	    outcome_to_json(first));
+}
+
+/* null if it is no refusal. */
+static json_t *outcome_to_json(const struct outcome *outcome)
+{
+	if (outcome_is_ok(outcome))
+		return json_null();
+	return json_pack("{s:i, s:s, s:s, s:s}", "code", outcome->code, "enhanced",
+	    outcome->enhanced, "name", outcome->name, "text", outcome->text);
+}
+
+static json_t *domain_to_json(const struct survey *survey, const json_t *warnings)
+{
+	const struct plan *plan = survey->plan;
+	const char *mode = survey->partner == NULL    ? NULL
+			   : survey->partner->observe ? "observe"
+						      : "require";
+
+	return json_pack("{s:s, s:b, s:i, s:i, s:i, s:s?, s:s?, s:s?, s:o, s:o, s:O}", "domain",
+	    plan->domain, "accepted", plan->n_hosts > 0 && survey->n_refused == 0, "hosts",
+	    (int)plan->n_hosts, "refused", (int)survey->n_refused, "would_refuse",
+	    (int)survey->n_would_refuse, "partner", plan->partner[0] != '\0' ? plan->partner : NULL,
+	    "mode", mode, "exception", plan->exception[0] != '\0' ? plan->exception : NULL,
+	    "policy", policy_to_json(&plan->sts), "refusal", outcome_to_json(&plan->refusal),
+	    "warnings", warnings);
+}
+
+/* null without a policy in force. */
+static json_t *policy_to_json(const struct sts_finding *sts)
+{
+	char date[CLOCK_DATE_MAX];
+
+	if (!sts->has_policy)
+		return json_null();
+	clock_print_iso(sts->expires_s, date);
+	return json_pack("{s:s, s:s, s:s, s:s}", "mode", sts_mode_name(sts->policy.mode), "id",
+	    sts->id, "until", date, "problem", sts->problem == STS_PROBLEM_NONE ? "" : sts->why);
+}

@@ -1,0 +1,235 @@
+"""What "tls probe" and "partner check" say of hosts before mail goes there."""
+import json
+
+import pytest
+
+from lab.certs import wrong_tlsa
+from lab.hostile import Hostile, helpful, refuse
+
+PROBLEMS = 1
+
+
+class Said:
+    """The answer of a command that looks at hosts: {host: object}, {domain: object}."""
+
+    def __init__(self, lab, status, *words):
+        done = lab.zegel.command("--json", *words, check=False, seconds=200)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        objects = [json.loads(line) for line in done.stdout.splitlines()]
+        self.hosts = {o["host"]: o for o in objects if "host" in o}
+        self.domains = {o["domain"]: o for o in objects if "host" not in o}
+        assert len(self.hosts) + len(self.domains) == len(objects)
+
+    def address(self, host, n=0):
+        return self.hosts[host]["addresses"][n]
+
+
+def probe(lab, domain, status=0):
+    return Said(lab, status, "tls", "probe", domain)
+
+
+def human(lab, *words):
+    return lab.zegel.command(*words, check=False, seconds=200).stdout
+
+
+def names(thing):
+    return [warning["name"] for warning in thing["warnings"]]
+
+
+def open_lab(lab):
+    lab.zegel.write()
+    lab.dns.start()
+    lab.sink.start()
+
+
+def test_every_host_is_tried_and_told_of(make_lab):
+    lab = make_lab()
+    lab.receiver("dane.example", tlsa=True)
+    lab.receiver("self.example", certificate=lab.ca.self_signed("mx.self.example"))
+    lab.receiver("clear.example", tls=False)
+    lab.receiver("stripped.example", tls=False, tlsa=[wrong_tlsa()])
+    lab.receiver("secure.example")
+    lab.receiver("named.example", certificate=lab.ca.issue("mx.other.example"))
+    # Three hosts: right, wrong record, nobody there.
+    lab.receiver("three.example", host="mx1.three.example", tlsa=True)
+    lab.receiver("three.example", host="mx2.three.example", tlsa=[wrong_tlsa()], preference=20)
+    lab.dns.host("mx3.three.example", lab.place.address())
+    lab.add_mx("three.example", "mx3.three.example", preference=30)
+    lab.zegel.partners = {"secure.example": {"tls": "secure", "mx": ["mx.secure.example"]},
+                          "named.example": {"tls": "secure", "mx": ["*.named.example"]}}
+    open_lab(lab)
+
+    said = probe(lab, "dane.example")
+    evidence = said.address("mx.dane.example")["evidence"]
+    assert evidence["proof"].startswith("dane-ee 3 1 1 ")
+    assert evidence["trust"] == "Verified" and evidence["achieved"] == "dane"
+    assert said.domains["dane.example"]["accepted"]
+    assert said.hosts["mx.dane.example"]["warnings"] == []
+
+    said = probe(lab, "self.example")
+    assert said.address("mx.self.example")["evidence"]["trust"] == "Untrusted"
+    one = probe(lab, "clear.example").address("mx.clear.example")
+    assert one["accepted"] and one["plaintext"] and one["evidence"] is None
+    one = probe(lab, "stripped.example", PROBLEMS).hosts["mx.stripped.example"]
+    assert one["refusal"]["name"] == "starttls-missing"
+    assert not one["addresses"][0]["plaintext"]
+    assert probe(lab, "secure.example").hosts["mx.secure.example"]["accepted"]
+
+    # What would be refused is shown all the same: it may be what the rule lacks.
+    one = probe(lab, "named.example", PROBLEMS).address("mx.named.example")
+    assert one["refusal"]["name"] == "partner-tls-name"
+    assert one["evidence"]["subject"] == "mx.other.example"
+
+    said = probe(lab, "three.example", PROBLEMS)
+    assert list(said.hosts) == [f"mx{i}.three.example" for i in (1, 2, 3)]
+    assert [one["accepted"] for one in said.hosts.values()] == [True, False, False]
+    assert said.hosts["mx2.three.example"]["refusal"]["name"] == "dane-mismatch"
+    assert said.address("mx2.three.example")["evidence"]["fingerprint"]
+    assert not said.address("mx3.three.example")["reached"]
+    assert said.domains["three.example"]["refused"] == 2
+
+    said = probe(lab, "gone.example", PROBLEMS)
+    assert said.hosts == {}
+    assert said.domains["gone.example"]["refusal"]["name"] == "domain-not-found"
+    # Nobody got mail.
+    assert not lab.sink.events("message")
+
+    said = human(lab, "tls", "probe", "three.example")
+    assert "accepted, required dane by dane" in said and "[dane-mismatch]" in said
+    assert "not reached" in said
+    assert "three.example: 1 of 3 hosts accepted" in said
+
+
+def test_every_address_of_a_host_is_tried(make_lab):
+    """One machine of several behind a name shows another certificate."""
+    lab = make_lab()
+    good = lab.ca.issue("mx.pool.example")
+    bad = lab.ca.issue("mx.old.example")
+    first = lab.sink.host("mx.pool.example", good)
+    second = lab.sink.host("other of the pool", bad)
+    nobody = lab.place.address()
+    lab.dns.host("mx.pool.example", first, second, nobody, tlsa=[good.tlsa()], port=lab.port)
+    lab.add_mx("pool.example", "mx.pool.example")
+    # One of two does not answer: that is told, and no reason to refuse.
+    lab.dns.host("mx.half.example", lab.sink.host("mx.half.example", good), nobody)
+    lab.add_mx("half.example", "mx.half.example")
+    open_lab(lab)
+
+    one = probe(lab, "pool.example", PROBLEMS).hosts["mx.pool.example"]
+    found = {a["peer"].partition("[")[2].partition("]")[0]: a for a in one["addresses"]}
+    assert set(found) == {first, second, nobody}
+    assert found[first]["accepted"]
+    assert found[second]["refusal"]["name"] == one["refusal"]["name"] == "dane-mismatch"
+    assert found[second]["evidence"]["fingerprint"] == bad.fingerprint()
+    assert names(one) == ["address-unreachable"]
+
+    one = probe(lab, "half.example").hosts["mx.half.example"]
+    assert one["accepted"] and names(one) == ["address-unreachable"]
+    assert nobody in one["warnings"][0]["text"]
+
+
+def test_what_will_not_be_accepted_tomorrow_is_a_warning(make_lab):
+    lab = make_lab()
+    soon = lab.ca.issue("mx.soon.example", days=3)
+    lab.receiver("soon.example", certificate=soon, tlsa=[soon.tlsa()])
+    both = lab.ca.issue("mx.both.example", days=3)
+    lab.receiver("both.example", certificate=both, tlsa=[both.tlsa(), wrong_tlsa()])
+    lab.receiver("turn.example", tlsa=[wrong_tlsa(), lab.ca.tlsa(2, 0, 1)])
+    lab.receiver("dated.example", certificate=lab.ca.issue("mx.dated.example", days=3))
+    lab.receiver("pinned.example", certificate=lab.ca.issue("mx.pinned.example", days=3))
+    lab.receiver("anybody.example", certificate=lab.ca.issue("mx.anybody.example", days=3))
+    pin = lab.sink.hosts["mx.pinned.example"]["chain"]
+    lab.receiver("late.example", certificate=lab.ca.issue("mx.late.example", days=-1))
+    lab.zegel.partners = {
+        "dated.example": {"tls": "verify"}, "late.example": {"tls": "verify"},
+        "pinned.example": {"tls": "fingerprint", "public-key": _public_key(pin)}}
+    open_lab(lab)
+
+    one = probe(lab, "soon.example").hosts["mx.soon.example"]
+    assert names(one) == ["certificate-ends", "tlsa-single"]
+    assert "its successor needs a TLSA record" in one["warnings"][0]["text"]
+    assert "mx.soon.example" in one["warnings"][0]["text"]
+
+    one = probe(lab, "both.example").hosts["mx.both.example"]
+    assert names(one) == ["certificate-ends", "tlsa-unmatched"]
+    assert "3 1 1 5a5a" in one["warnings"][1]["text"]
+
+    one = probe(lab, "turn.example").hosts["mx.turn.example"]
+    assert names(one) == ["tlsa-unmatched"]
+    assert one["addresses"][0]["evidence"]["proof"].startswith("dane-ta 2 0 1")
+
+    one = probe(lab, "dated.example").hosts["mx.dated.example"]
+    assert names(one) == ["certificate-ends"]
+    assert "then mail will wait" in one["warnings"][0]["text"]
+    one = probe(lab, "pinned.example").hosts["mx.pinned.example"]
+    assert "must be pinned before it comes" in one["warnings"][0]["text"]
+    # Whose certificate nobody looks at may keep it.
+    assert names(probe(lab, "anybody.example").hosts["mx.anybody.example"]) == []
+
+    one = probe(lab, "late.example", PROBLEMS).hosts["mx.late.example"]
+    assert one["refusal"]["name"] == "partner-tls-expired"
+    said = human(lab, "tls", "probe", "soon.example")
+    assert "    warning: the one usable TLSA record at mx.soon.example" in said
+    assert "[tlsa-single]" in said
+
+
+def _public_key(chain):
+    import hashlib
+    import subprocess
+    public = subprocess.run(["openssl", "x509", "-in", chain, "-noout", "-pubkey"], check=True,
+                            capture_output=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, check=True,
+                         capture_output=True).stdout
+    return hashlib.sha256(der).hexdigest()
+
+
+def no_handshake(talk):
+    talk.say("220 2.0.0 Go ahead")
+    talk.socket.recv(1)
+    talk.say("\x15\x03\x01\x00\x02\x02\x28".encode("latin-1"))
+
+
+def greets_all_but_ehlo(talk):
+    talk.say("220 old.example SMTP")
+    while (line := talk.hear()) != "QUIT":
+        talk.say("250 old.example" if line.startswith("HELO ") else "502 5.5.1 What?")
+    talk.say("221 Bye")
+
+
+def talks_early(talk):
+    talk.say("220 2.0.0 Go ahead\r\n250 and more of it")
+    talk.hear_silence()
+
+
+def until_starttls(instead):
+    return lambda talk: helpful(talk, until="STARTTLS", instead=instead)
+
+
+@pytest.mark.parametrize("script, demanded, accepted, refusal, warnings", [
+    (until_starttls(lambda t: refuse(t, "454 4.7.0 Not now")), False, True, None, []),
+    (until_starttls(lambda t: refuse(t, "454 4.7.0 Not now")), True, False, "", []),
+    (until_starttls(no_handshake), False, True, None, ["tls-fallback"]),
+    (until_starttls(no_handshake), True, False, "tls-handshake", []),
+    (until_starttls(talks_early), False, False, "starttls-early-input", []),
+    (greets_all_but_ehlo, False, True, None, []),
+    (greets_all_but_ehlo, True, False, "", []),
+    (lambda t: t.say("554 5.7.1 Go away"), False, False, "", []),
+    (lambda t: None, False, False, "connection-lost", []),
+], ids=["starttls-refused", "starttls-refused-demanded", "no-handshake", "no-handshake-demanded",
+        "early-input", "no-ehlo", "no-ehlo-demanded", "banner", "closed"])
+def test_whoever_misbehaves_is_told_of_as_a_delivery_would_see_it(
+        lab, script, demanded, accepted, refusal, warnings):
+    peer = Hostile(lab.place, lab.port, script, certificate=lab.ca.issue("mx.odd.example"))
+    lab.dns.host("mx.odd.example", peer.address)
+    lab.add_mx("odd.example", "mx.odd.example")
+    if demanded:
+        lab.zegel.partners = {"odd.example": {"tls": "encrypt"}}
+    lab.zegel.write()
+    lab.dns.start()
+    one = probe(lab, "odd.example", 0 if accepted else PROBLEMS).hosts["mx.odd.example"]
+    assert one["accepted"] is accepted
+    assert (one["refusal"] and one["refusal"]["name"]) == refusal
+    assert one["addresses"][0]["plaintext"] is accepted
+    assert names(one) == warnings
+    assert not peer.errors and not any(line.startswith("MAIL") for line in peer.heard())
+    peer.close()
