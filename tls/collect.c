@@ -14,6 +14,7 @@
 #include "relay/base/log.h"
 
 static void collect_certificate(X509 *certificate, struct tls_evidence *e);
+static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LENGTH + 1]);
 static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher);
 static void print_subject(X509 *certificate, char *text, size_t room);
 static void print_owner(const X509_NAME *owner, char *text, size_t room);
@@ -44,9 +45,20 @@ static void collect_certificate(X509 *certificate, struct tls_evidence *e)
 
 	if (X509_digest(certificate, EVP_sha256(), digest, &n) == 1)
 		hex_encode(digest, n, e->fingerprint);
+	collect_public_key(certificate, e->public_key);
 	print_subject(certificate, e->subject, sizeof e->subject);
 	print_owner(X509_get_issuer_name(certificate), e->issuer, sizeof e->issuer);
 	e->not_after_s = not_after_of(certificate);
+}
+
+static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LENGTH + 1])
+{
+	unsigned char *der = NULL, digest[SHA256_DIGEST_LENGTH];
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+
+	if (n > 0)
+		hex_encode(SHA256(der, (size_t)n, digest), sizeof digest, hex);
+	OPENSSL_free(der);
 }
 
 void collect_authority(X509 *certificate, char *text, size_t room)

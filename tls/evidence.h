@@ -50,6 +50,7 @@ struct tls_evidence {
 	char authority[128];   /* who vouched for the chain; "" if only a key did, or nobody */
 	char tlsa_text[80];    /* the record (or pin) that matched, its data cut: "3 1 1 ab12..." */
 	char fingerprint[65];  /* SHA-256 of the peer's certificate, lower-case hex; "" if none */
+	char public_key[65];   /* the same of its SubjectPublicKeyInfo, as in TLSA 3 1 1 */
 	char subject[128];     /* its DNS names, or its common name; printable, cut */
 	char issuer[128];
 	int64_t not_after_s;    /* wall clock: when it ends; 0 if none was shown */

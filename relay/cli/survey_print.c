@@ -72,8 +72,8 @@ static void print_evidence(const struct tls_evidence *e)
 	printf("    %s, %s with %s; proof: %s\n", tls_trust_name(e->trust), e->protocol, e->cipher,
 	    proof);
 	clock_print_iso(e->not_after_s, date);
-	printf("    certificate of %s by %s, until %s, SHA-256 %s\n", e->subject, e->issuer, date,
-	    e->fingerprint);
+	printf("    certificate of %s by %s, until %s\n", e->subject, e->issuer, date);
+	printf("    fingerprint = %s\n    public-key = %s\n", e->fingerprint, e->public_key);
 }
 
 /* Of an address, or (NULL) what forbids the host as a whole. */
@@ -162,11 +162,11 @@ static json_t *evidence_to_json(const struct tls_evidence *e)
 
 	tls_evidence_print_proof(e, proof, sizeof proof);
 	clock_print_iso(e->not_after_s, date);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "trust",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "trust",
 	    tls_trust_name(e->trust), "achieved", tls_level_name(e->achieved), "protocol",
 	    e->protocol, "cipher", e->cipher, "proof", proof, "tlsa", e->tlsa_text, "name", e->name,
-	    "fingerprint", e->fingerprint, "subject", e->subject, "issuer", e->issuer, "until",
-	    date);
+	    "fingerprint", e->fingerprint, "public_key", e->public_key, "subject", e->subject,
+	    "issuer", e->issuer, "until", date);
 }
 
 static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome)

@@ -78,7 +78,9 @@ def test_every_host_is_tried_and_told_of(make_lab):
     # What would be refused is shown all the same: it may be what the rule lacks.
     one = probe(lab, "named.example", PROBLEMS).address("mx.named.example")
     assert one["refusal"]["name"] == "partner-tls-name"
+    shown = lab.sink.hosts["mx.named.example"]["chain"]
     assert one["evidence"]["subject"] == "mx.other.example"
+    assert one["evidence"]["public_key"] == _public_key(shown)
 
     said = probe(lab, "three.example", PROBLEMS)
     assert list(said.hosts) == [f"mx{i}.three.example" for i in (1, 2, 3)]

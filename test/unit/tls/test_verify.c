@@ -604,6 +604,7 @@ static void t24_fingerprint_and_key(void **state)
 			assert_memory_equal(proof, "public-key ", 11);
 			assert_string_equal(proof + 11, e.tlsa_text + 6);
 			assert_int_equal(strlen(proof), 11 + 64);
+			assert_string_equal(proof + 11, e.public_key);
 		}
 		r.n_tlsa = 1;
 		expect("not of the list", world.servers[SELF], &r, "fingerprint-mismatch", &e);
