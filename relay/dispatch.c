@@ -52,7 +52,7 @@ void job_destroy(struct job *job)
 	HASH_DEL(job->dispatch->jobs, job);
 	if (job->is_started)
 		spool_job_finish(&job->job);
-	bounce_post_cancel(&job->post);
+	letter_cancel(&job->post);
 	timer_destroy(&job->timer);
 	free(job->results);
 	free(job->host);

@@ -40,7 +40,7 @@ struct job {
 	size_t n_results;
 	char *host, *evidence;
 	struct outcome why; /* for the schedule: of the last recipient that waits */
-	struct bounce_post *post;
+	struct letter *post;
 	size_t n_posts;      /* that brought no notification */
 	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
 };
