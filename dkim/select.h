@@ -33,6 +33,8 @@
 	X("list-archive", 0)                                                                       \
 	X("list-unsubscribe-post", 0) /* RFC 8058 4 wants it covered */                            \
 	X("feedback-id", 0)                                                                        \
+	X("tls-report-domain", 0) /* RFC 8460 5.3, and the next */                                 \
+	X("tls-report-submitter", 0)                                                               \
 	X("tls-required", 1) /* RFC 8689 3: added later it would take protection away */
 
 struct dkim_selected {

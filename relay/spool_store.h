@@ -107,3 +107,14 @@ int store_run(sqlite3_stmt *statement);
 char *store_text(sqlite3_stmt *statement, int column);
 
 struct store_change *store_add_change(struct store *store);
+
+/*
+ * One that is_new may be refused for want of room (outcome says); a notification comes in place of
+ * what it is about. 0, or -1.
+ */
+int store_add_message(struct store *store, const struct message *message, bool is_new,
+    int64_t now_s, struct outcome *outcome);
+
+/* TLS reports that nobody will send any more, a few at once. */
+enum { STORE_FORGET_REPORTS = 100 };
+int store_forget_reports(struct store *store, int64_t now_s);

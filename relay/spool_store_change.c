@@ -17,8 +17,6 @@ enum { REMEMBER_S = 24 * 3600, FORGET_AT_ONCE = 500, RETRY_AT_ONCE = 1000 };
 enum found { FOUND_FAILED = -1, FOUND_NOTHING, FOUND_ONE };
 
 static int change(struct store *store, struct spool_request *request);
-static int add_message(struct store *store, const struct message *message, bool is_new,
-    int64_t now_s, struct outcome *outcome);
 static int add_recipients(
     struct store *store, const struct message *message, int64_t number, int64_t now_s);
 static bool is_same_place(sqlite3_stmt *row, const struct message *message);
@@ -68,7 +66,7 @@ static int change(struct store *store, struct spool_request *request)
 {
 	switch (request->kind) {
 	case SPOOL_COMMIT:
-		return add_message(
+		return store_add_message(
 		    store, &request->commit, true, request->now_s, &request->outcome);
 	case SPOOL_SETTLE: return settle(store, request);
 	case SPOOL_GIVE_BACK: return give_back(store, request);
@@ -93,7 +91,7 @@ static int change(struct store *store, struct spool_request *request)
  * The answer to an earlier commit may have been lost with the process that waited for it. What is
  * new may be refused for want of room; a notification comes in place of what it is about.
  */
-static int add_message(struct store *store, const struct message *message, bool is_new,
+int store_add_message(struct store *store, const struct message *message, bool is_new,
     int64_t now_s, struct outcome *outcome)
 {
 	sqlite3_stmt *row = store_bind(store, STORE_find_message, "t", message->id);
@@ -198,7 +196,7 @@ static int settle(struct store *store, struct spool_request *request)
 	/* Nothing changed: it was removed meanwhile, or this is said a second time. */
 	if (!settle->has_bounce || n_settled == 0)
 		return 0;
-	return add_message(store, &settle->bounce, false, request->now_s, &request->outcome);
+	return store_add_message(store, &settle->bounce, false, request->now_s, &request->outcome);
 }
 
 /* 1 if it still waited, 0 if not. */
@@ -398,7 +396,8 @@ static int forget(struct store *store, struct spool_request *request)
 
 	if (store_run(store_bind(store, STORE_forget_expired, "i", request->now_s)) == -1 ||
 	    store_run(store_bind(store, STORE_forget_surplus, "i", (int64_t)SPOOL_POLICIES_MAX)) ==
-		-1)
+		-1 ||
+	    store_forget_reports(store, request->now_s) == -1)
 		return -1;
 	if (store_run(store_bind(store, STORE_forget_recipients, "ii", before, most)) == -1 ||
 	    store_run(store_bind(store, STORE_forget_messages, "ii", before, most)) == -1)

@@ -80,7 +80,8 @@ static const char *const STEPS[] = {
 	/*
 	 * What TLS reports will say (RFC 8460): a report for each domain and day, the policies that
 	 * applied, and the failures under each. A number is part of the report's id, so it is never
-	 * used again. uris: where it still has to go, a line each, once the domain was asked.
+	 * used again. uris: where it still has to go, a line each, once the domain was asked. One that
+	 * is done stays for the rest of its day if it was closed before that ended.
 	 */
 	"CREATE TABLE tls_reports ("
 	" number INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -90,9 +91,10 @@ static const char *const STEPS[] = {
 	" next_try_s INTEGER NOT NULL,"
 	" first_try_s INTEGER NOT NULL DEFAULT 0,"
 	" n_tries INTEGER NOT NULL DEFAULT 0,"
-	" uris TEXT NOT NULL DEFAULT '');"
+	" uris TEXT NOT NULL DEFAULT '',"
+	" is_done INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX tls_reports_domain ON tls_reports (domain, end_s);"
-	"CREATE INDEX tls_reports_due ON tls_reports (next_try_s);"
+	"CREATE INDEX tls_reports_due ON tls_reports (next_try_s) WHERE is_done = 0;"
 	"CREATE TABLE tls_policies ("
 	" number INTEGER PRIMARY KEY,"
 	" report INTEGER NOT NULL,"

@@ -75,6 +75,53 @@
 	X(forget_surplus, "DELETE FROM sts_policies WHERE domain IN (SELECT domain"                \
 			  " FROM sts_policies INDEXED BY sts_policies_expiry"                      \
 			  " ORDER BY expires_s DESC LIMIT -1 OFFSET ?)")                           \
+	X(tls_count_reports, "SELECT count(*) FROM tls_reports")                                   \
+	X(tls_find_open, "SELECT number FROM tls_reports INDEXED BY tls_reports_domain"            \
+			 " WHERE domain = ?1 AND end_s > ?2 AND start_s <= ?2"                     \
+			 " AND is_done = 0 AND first_try_s = 0")                                   \
+	X(tls_last_end, "SELECT max(end_s) FROM tls_reports INDEXED BY tls_reports_domain"         \
+			" WHERE domain = ? AND end_s > ? AND end_s <= ?")                          \
+	X(tls_add_report, "INSERT INTO tls_reports (domain, start_s, end_s, next_try_s)"           \
+			  " VALUES (?1, ?2, ?3, ?3 + 1 + abs(random() % ?4))")                     \
+	X(tls_find_policy, "SELECT number FROM tls_policies WHERE report = ? AND type = ?"         \
+			   " AND domain = ? AND strings = ? AND patterns = ?")                     \
+	X(tls_count_policies, "SELECT count(*) FROM tls_policies WHERE report = ?")                \
+	X(tls_add_policy, "INSERT INTO tls_policies (report, type, domain, strings, patterns)"     \
+			  " VALUES (?, ?, ?, ?, ?)")                                               \
+	X(tls_count_sessions, "UPDATE tls_policies SET n_successes = n_successes + ?,"             \
+			      " n_failures = n_failures + ? WHERE number = ?")                     \
+	X(tls_count_failure, "UPDATE tls_failures SET n = n + 1 WHERE policy = ? AND result = ?"   \
+			     " AND mx = ? AND address = ? AND sender = ? AND reason = ?"           \
+			     " RETURNING n")                                                       \
+	X(tls_count_details, "SELECT count(*) FROM tls_failures WHERE policy = ?")                 \
+	X(tls_add_failure, "INSERT INTO tls_failures VALUES (?, ?, ?, ?, ?, ?, 1)")                \
+	X(tls_find_due,                                                                            \
+	    "SELECT number, domain, start_s, end_s, first_try_s, n_tries, uris FROM tls_reports"   \
+	    " INDEXED BY tls_reports_due WHERE is_done = 0 AND next_try_s <= ?"                    \
+	    " ORDER BY next_try_s LIMIT ?")                                                        \
+	X(tls_find_report,                                                                         \
+	    "SELECT number, domain, start_s, end_s, first_try_s, n_tries, uris FROM tls_reports"   \
+	    " WHERE number = ? AND is_done = 0")                                                   \
+	X(tls_next_report,                                                                         \
+	    "SELECT number, domain, start_s, end_s, first_try_s, n_tries, uris FROM tls_reports"   \
+	    " WHERE number > ?1 AND is_done = 0 AND (?2 IS NULL OR domain = ?2)"                   \
+	    " ORDER BY number LIMIT 1")                                                            \
+	X(tls_read_policies, "SELECT number, type, domain, strings, patterns, n_successes,"        \
+			     " n_failures FROM tls_policies WHERE report = ? ORDER BY number")     \
+	X(tls_read_failures, "SELECT result, mx, address, sender, reason, n FROM tls_failures"     \
+			     " WHERE policy = ?")                                                  \
+	X(tls_close, "UPDATE tls_reports SET end_s = max(start_s + 1, min(end_s, ?1)),"            \
+		     " next_try_s = ?1 WHERE is_done = 0 AND first_try_s = 0"                      \
+		     " AND (?2 IS NULL OR domain = ?2) RETURNING 1")                               \
+	X(tls_move, "UPDATE tls_reports SET uris = ?, next_try_s = ?, first_try_s = ?,"            \
+		    " n_tries = ? WHERE number = ? AND is_done = 0")                               \
+	X(tls_end, "UPDATE tls_reports SET is_done = 1, uris = '' WHERE number = ?")               \
+	X(tls_forget_failures, "DELETE FROM tls_failures WHERE policy IN"                          \
+			       " (SELECT number FROM tls_policies WHERE report = ?)")              \
+	X(tls_forget_policies, "DELETE FROM tls_policies WHERE report = ?")                        \
+	X(tls_forget_report, "DELETE FROM tls_reports WHERE number = ?")                           \
+	X(tls_find_old, "SELECT number FROM tls_reports WHERE end_s <= ?1"                         \
+			" OR (is_done = 1 AND end_s <= ?2) OR start_s > ?3 LIMIT 1")               \
 	X(clamp, "UPDATE recipients SET next_try_s = ?1 WHERE state = 0 AND next_try_s > ?1")      \
 	X(living_segments, "SELECT segment, size FROM messages INDEXED BY messages_living"         \
 			   " WHERE settled_s IS NULL")                                             \

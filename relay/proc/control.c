@@ -188,21 +188,6 @@ void control_say_error(struct control_client *c, const char *text)
 	control_end(c);
 }
 
-/* JSON is UTF-8; what strangers wrote may be anything, and must not hide its message. */
-void control_put_text(json_t *line, const char *key, const char *text)
-{
-	json_t *value = json_string(text);
-	size_t n = strlen(text);
-	char *escaped;
-
-	if (value == NULL) {
-		escaped = mem_create(n + 1);
-		value = json_string(log_escape(text, n, escaped, n + 1));
-		free(escaped);
-	}
-	json_object_set_new(line, key, value);
-}
-
 /* ---- asking ---- */
 
 /* "what": 5 must not be taken for none, which would mean all. */

@@ -46,8 +46,5 @@ void control_say(struct control_client *c, json_t *line);
 void control_end(struct control_client *c);
 void control_say_error(struct control_client *c, const char *text);
 
-/* Any bytes as a member of a line: what is not UTF-8 is escaped. */
-void control_put_text(json_t *line, const char *key, const char *text);
-
 /* The answer to "status", once the spool has counted. */
 void control_say_status(void *arg, const struct spool_counts *counts);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "relay/base/queue_id.h"
+#include "relay/json_text.h"
 #include "relay/proc/control_client.h"
 #include "relay/spool_policies.h"
 
@@ -89,14 +90,14 @@ static void on_listed(void *arg, const struct spool_entry *e)
 	    (json_int_t)e->arrived_s, "next_try", (json_int_t)e->next_try_s, "expires",
 	    (json_int_t)e->expires_s, "size", (json_int_t)e->size_bytes, "tried",
 	    (json_int_t)e->tried_s);
-	control_put_text(line, "sender", e->sender);
-	control_put_text(line, "account", e->account);
-	control_put_text(line, "recipient", e->recipient);
-	control_put_text(line, "message_id", e->message_id);
-	control_put_text(line, "reply", e->reply);
-	control_put_text(line, "reason", e->reason);
-	control_put_text(line, "host", e->host);
-	control_put_text(line, "evidence", e->evidence);
+	json_object_set_new(line, "sender", json_text(e->sender));
+	json_object_set_new(line, "account", json_text(e->account));
+	json_object_set_new(line, "recipient", json_text(e->recipient));
+	json_object_set_new(line, "message_id", json_text(e->message_id));
+	json_object_set_new(line, "reply", json_text(e->reply));
+	json_object_set_new(line, "reason", json_text(e->reason));
+	json_object_set_new(line, "host", json_text(e->host));
+	json_object_set_new(line, "evidence", json_text(e->evidence));
 	control_say(c, line);
 }
 
@@ -143,9 +144,9 @@ static void on_policy(void *arg, const struct sts_kept *policies, size_t n, bool
 	for (size_t i = 0; i < n; i++) {
 		line = json_pack("{s:I, s:I}", "fetched", (json_int_t)policies[i].fetched_s,
 		    "expires", (json_int_t)policies[i].expires_s);
-		control_put_text(line, "domain", policies[i].domain);
-		control_put_text(line, "id", policies[i].id);
-		control_put_text(line, "policy", policies[i].policy);
+		json_object_set_new(line, "domain", json_text(policies[i].domain));
+		json_object_set_new(line, "id", json_text(policies[i].id));
+		json_object_set_new(line, "policy", json_text(policies[i].policy));
 		control_say(c, line);
 	}
 	control_say(c, json_pack("{s:b, s:I}", "end", 1, "n", (json_int_t)n));

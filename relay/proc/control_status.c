@@ -2,6 +2,7 @@
  * What "zegel status" tells: how the running relay is.
  */
 #include "relay/base/clock.h"
+#include "relay/json_text.h"
 #include "relay/proc/control_client.h"
 
 static const char *const STATES[] = {
@@ -48,7 +49,7 @@ static json_t *resolver_of(const struct queue_lookup *lookup)
 	json_t *line = json_pack("{s:s, s:I, s:I}", "state", STATES[verdict->state], "since",
 	    (json_int_t)verdict->since_s, "checked", (json_int_t)verdict->checked_s);
 
-	control_put_text(line, "text", verdict->text);
+	json_object_set_new(line, "text", json_text(verdict->text));
 	return line;
 }
 
@@ -67,7 +68,7 @@ static json_t *exceptions_of(const struct config *config)
 		    tls_level_name(exception->level), "rule", tls_level_name(partner->level),
 		    "until", (json_int_t)exception->until_s, "over",
 		    config_exception_at(partner, clock_wall_s()) == NULL);
-		control_put_text(line, "reason", exception->reason);
+		json_object_set_new(line, "reason", json_text(exception->reason));
 		json_array_append_new(all, line);
 	}
 	return all;
