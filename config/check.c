@@ -24,6 +24,7 @@ static void complain_key(struct reading *r, const struct config_domain *d, const
 static void check_account(struct reading *r, const struct config_account *a);
 static void check_retry(struct reading *r);
 static void check_routes(struct reading *r);
+static void check_partners(struct reading *r);
 static void check_reports(struct reading *r);
 static void sort(struct config *c);
 static int by_domain(const void *a, const void *b);
@@ -42,6 +43,7 @@ void check_everything(struct reading *r)
 	for (size_t i = 0; i < c->n_accounts; i++)
 		check_account(r, &c->accounts[i]);
 	check_routes(r);
+	check_partners(r);
 	check_reports(r);
 }
 
@@ -214,6 +216,23 @@ static void check_routes(struct reading *r)
 		    c->route_passwords);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* What the next hop shows is not what the partner would: its rule cannot be held against it. */
+static void check_partners(struct reading *r)
+{
+	const struct config *c = r->config;
+
+	for (size_t i = 0; i < c->n_partners; i++) {
+		const char *name = c->partners[i].name;
+		const struct config_route *route = config_find_route(c, name);
+
+		if (route != NULL && route->host != NULL)
+			reading_warning(r, proof_find_section(&r->proof, "partner", name, 0),
+			    "partner '%s' is not looked at: route '%s' gives its mail to %s, and the tls of "
+			    "the route decides",
+			    name, route->domain, route->host);
+	}
 }
 
 /* Reports are judged by their signature (RFC 8460 3): unsigned they are only noise. */

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/encode.h"
 #include "relay/base/log.h"
+#include "tls/context.h"
 
 static void collect_certificate(X509 *certificate, struct tls_evidence *e);
 static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LENGTH + 1]);
@@ -100,6 +102,20 @@ bool collect_weakness(SSL *ssl)
 	if (SSL_version(ssl) < TLS1_3_VERSION && SSL_get_secure_renegotiation_support(ssl) != 1)
 		is_weak = true;
 	return is_weak;
+}
+
+int64_t collect_lifetime_ms(SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	int64_t now_s = clock_wall_s(), end_s = now_s + TLS_RESUME_AGE_S;
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		int64_t not_after_s = not_after_of(sk_X509_value(chain, i));
+
+		if (not_after_s < end_s)
+			end_s = not_after_s;
+	}
+	return (end_s - now_s) * 1000;
 }
 
 static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher)

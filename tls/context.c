@@ -47,7 +47,10 @@ struct tls_context *tls_context_create_client(const char *ca_file)
 	context->ca_file = mem_copy_text(ca_file);
 	SSL_CTX_set_verify(context->ctx, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_cert_verify_callback(context->ctx, verify_nothing, NULL);
-	SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
+	context->resume = resume_create();
+	SSL_CTX_set_session_cache_mode(
+	    context->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(context->ctx, session_on_ticket);
 	if (SSL_CTX_dane_enable(context->ctx) <= 0)
 		abort();
 	SSL_CTX_dane_set_flags(context->ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
@@ -200,6 +203,7 @@ void tls_context_destroy(struct tls_context **context)
 
 	if (c == NULL)
 		return;
+	resume_destroy(&c->resume);
 	X509_STORE_free(c->store);
 	free(c->ca_file);
 	SSL_CTX_free(c->ctx);

@@ -1,14 +1,21 @@
 /*
  * What many TLS connections share: for the server its certificate and key, for the client the
- * certificate authorities it believes. Both speak TLS 1.2 and 1.3 (RFC 8996), without compression,
- * renegotiation, early data, tickets or a session cache: a resumed session would carry the verdict
- * of one policy into another (and submission sessions are long, so little is lost).
+ * certificate authorities it believes and the sessions it may resume. Both speak TLS 1.2 and 1.3
+ * (RFC 8996), without compression, renegotiation and early data. The server gives no tickets and keeps
+ * no sessions: submission sessions are long, so little is lost.
  */
 #pragma once
 
 #include <stddef.h>
 
 struct tls_context;
+
+enum {
+	TLS_RESUME_MAX = 256,    /* sessions that a client keeps; some 20 KB each */
+	TLS_RESUME_SAME_MAX = 8, /* of them for one peer and one requirement */
+	TLS_RESUME_AGE_S =
+	    3600, /* from the full handshake: then the certificate is asked for again */
+};
 
 /*
  * certificate: PEM, the leaf first and then its chain; key: PEM, without a passphrase. NULL, and in

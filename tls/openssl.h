@@ -14,8 +14,9 @@
 struct tls_context {
 	SSL_CTX *ctx;
 	BIO_METHOD *transport;
-	char *ca_file;     /* NULL on the server's side */
-	X509_STORE *store; /* what is in it; NULL until it was read */
+	char *ca_file;         /* NULL on the server's side */
+	X509_STORE *store;     /* what is in it; NULL until it was read */
+	struct resume *resume; /* NULL on the server's side */
 };
 
 /* A socket under OpenSSL, without SIGPIPE. */
@@ -41,6 +42,9 @@ void collect_evidence(SSL *ssl, struct tls_evidence *evidence);
  * certificate will do?
  */
 bool collect_weakness(SSL *ssl);
+
+/* How long a session of it may be resumed: not longer than the certificates that were shown live. */
+int64_t collect_lifetime_ms(SSL *ssl);
 
 /* Who a certificate belongs to that issues others. */
 void collect_authority(X509 *certificate, char *text, size_t room);
@@ -103,3 +107,29 @@ struct judge_exhibit {
 /* Once. Completes the evidence, which tells already what the handshake was. */
 void judge_decide(struct judge *judge, const struct judge_exhibit *exhibit,
     struct tls_evidence *evidence, struct outcome *verdict);
+
+/* Sessions of the client's side that may be resumed. */
+struct resume;
+
+struct resumable {
+	SSL_SESSION *session;
+	bool is_weak;     /* as of an exhibit: the keys of the full handshake are not shown again */
+	int64_t until_ms; /* monotonic; however often it was resumed since the full handshake */
+};
+
+struct resume *resume_create(void);
+void resume_destroy(struct resume **resume);
+
+/* Takes the session. */
+void resume_keep(struct resume *r, const char *peer, const struct tls_requirement *requirement,
+    const struct resumable *what);
+
+/* True, and one that is the caller's from now on, if there is one. */
+bool resume_take(struct resume *r, const char *peer, const struct tls_requirement *requirement,
+    struct resumable *what);
+
+/* All of that peer. */
+void resume_forget(struct resume *r, const char *peer);
+
+/* For the new session callback: the session of ours that an SSL belongs to is its app data. */
+int session_on_ticket(SSL *ssl, SSL_SESSION *session);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "tls/openssl.h"
 
@@ -19,6 +20,10 @@ struct tls_session {
 	bool is_weak;        /* it would have failed for a requirement that names somebody */
 	enum tls_step ended; /* what every later read says; DONE while it goes on */
 	bool write_failed;   /* for good; what has arrived before can still be read */
+	char *peer;          /* NULL: nothing is resumed, nor kept to be */
+	SSL_SESSION *ticket; /* that came before the verdict */
+	int64_t resumable_until_ms;
+
 	struct tls_requirement requirement;
 	struct judge *judge; /* until the handshake is done */
 	struct tls_evidence evidence;
@@ -27,7 +32,12 @@ struct tls_session {
 
 static struct tls_session *create(struct tls_context *context, int fd);
 static void allow_old_servers(struct tls_session *s);
+static void resume(struct tls_session *s);
 static enum tls_step open_session(struct tls_session *s);
+static void note_strength(struct tls_session *s);
+static void keep_early_ticket(struct tls_session *s);
+static void keep_ticket(struct tls_session *s);
+static void forget_sessions(struct tls_session *s);
 static void decide(const struct tls_session *s, struct judge *judge, struct tls_evidence *evidence,
     struct outcome *verdict);
 static bool may_write(const struct tls_session *s);
@@ -46,12 +56,13 @@ struct tls_session *tls_session_create_server(struct tls_context *context, int f
 	return s;
 }
 
-struct tls_session *tls_session_create_client(
-    struct tls_context *context, int fd, const struct tls_requirement *requirement)
+struct tls_session *tls_session_create_client(struct tls_context *context, int fd,
+    const struct tls_requirement *requirement, const char *peer)
 {
 	struct tls_session *s = create(context, fd);
 
 	s->is_client = true;
+	s->peer = mem_copy_text(peer);
 	tls_requirement_copy(&s->requirement, requirement);
 	SSL_set_connect_state(s->ssl);
 	if (requirement->sni != NULL)
@@ -61,6 +72,8 @@ struct tls_session *tls_session_create_client(
 		s->ended = TLS_STEP_FAILED;
 	else if (judge_takes_anybody(s->judge))
 		allow_old_servers(s);
+	if (s->judge != NULL && peer != NULL)
+		resume(s);
 	return s;
 }
 
@@ -73,6 +86,20 @@ static void allow_old_servers(struct tls_session *s)
 {
 	SSL_set_security_level(s->ssl, 0);
 	SSL_set_options(s->ssl, SSL_OP_LEGACY_SERVER_CONNECT);
+}
+
+/* Without the certificates there would be nothing to judge. */
+static void resume(struct tls_session *s)
+{
+	struct resumable what;
+
+	if (!resume_take(s->context->resume, s->peer, &s->requirement, &what))
+		return;
+	if (SSL_set_session(s->ssl, what.session) != 1 || SSL_get_peer_cert_chain(s->ssl) == NULL)
+		SSL_set_session(s->ssl, NULL);
+	s->is_weak = what.is_weak;
+	s->resumable_until_ms = what.until_ms;
+	SSL_SESSION_free(what.session);
 }
 
 static struct tls_session *create(struct tls_context *context, int fd)
@@ -88,6 +115,7 @@ static struct tls_session *create(struct tls_context *context, int fd)
 	BIO_set_data(bio, &s->transport);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(s->ssl, bio, bio);
+	SSL_set_app_data(s->ssl, s);
 	outcome_ok(&s->outcome);
 	return s;
 }
@@ -115,16 +143,31 @@ static enum tls_step open_session(struct tls_session *s)
 {
 	collect_evidence(s->ssl, &s->evidence);
 	if (s->is_client) {
-		s->is_weak = collect_weakness(s->ssl);
+		note_strength(s);
 		decide(s, s->judge, &s->evidence, &s->outcome);
 		judge_destroy(&s->judge);
 	}
 	if (!outcome_is_ok(&s->outcome)) {
+		forget_sessions(s);
 		s->ended = TLS_STEP_FAILED;
 		return TLS_STEP_FAILED;
 	}
 	s->is_open = true;
+	keep_early_ticket(s);
 	return TLS_STEP_DONE;
+}
+
+/* Of a resumed session both handshakes count. */
+static void note_strength(struct tls_session *s)
+{
+	bool is_weak = collect_weakness(s->ssl);
+
+	if (s->evidence.is_resumed) {
+		s->is_weak |= is_weak;
+		return;
+	}
+	s->is_weak = is_weak;
+	s->resumable_until_ms = clock_monotonic_ms() + collect_lifetime_ms(s->ssl);
 }
 
 static void decide(const struct tls_session *s, struct judge *judge, struct tls_evidence *evidence,
@@ -150,6 +193,48 @@ void tls_session_judge(const struct tls_session *s, const struct tls_requirement
 	judge_destroy(&judge);
 }
 
+/*
+ * TLS 1.3 gives tickets after the handshake, TLS 1.2 in it: those wait for the verdict. What was
+ * refused is never kept.
+ */
+int session_on_ticket(SSL *ssl, SSL_SESSION *ticket)
+{
+	struct tls_session *s = SSL_get_app_data(ssl);
+
+	if (s->peer == NULL)
+		return 0;
+	SSL_SESSION_free(s->ticket);
+	s->ticket = ticket;
+	if (s->is_open)
+		keep_ticket(s);
+	return 1;
+}
+
+/* A session of TLS 1.2 that was resumed is good for another time (RFC 5077 3.1). */
+static void keep_early_ticket(struct tls_session *s)
+{
+	if (s->peer != NULL && s->ticket == NULL && s->evidence.is_resumed &&
+	    SSL_version(s->ssl) < TLS1_3_VERSION)
+		s->ticket = SSL_get1_session(s->ssl);
+	if (s->ticket != NULL)
+		keep_ticket(s);
+}
+
+static void keep_ticket(struct tls_session *s)
+{
+	struct resumable what = { s->ticket, s->is_weak, s->resumable_until_ms };
+
+	s->ticket = NULL;
+	resume_keep(s->context->resume, s->peer, &s->requirement, &what);
+}
+
+/* Whatever stood in the way, the next try is a full handshake. */
+static void forget_sessions(struct tls_session *s)
+{
+	if (s->peer != NULL)
+		resume_forget(s->context->resume, s->peer);
+}
+
 /* The words for the few failures that an operator meets every week; OpenSSL's for the others. */
 static enum tls_step handshake_failed(struct tls_session *s)
 {
@@ -157,6 +242,7 @@ static enum tls_step handshake_failed(struct tls_session *s)
 	int reason = ERR_GET_REASON(code);
 	char why[256];
 
+	forget_sessions(s);
 	openssl_take_error(why, sizeof why);
 	if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
 		snprintf(why, sizeof why, "the peer talks, but not TLS");
@@ -285,9 +371,11 @@ void tls_session_destroy(struct tls_session **session)
 	if (s == NULL)
 		return;
 	judge_destroy(&s->judge);
+	SSL_SESSION_free(s->ticket);
 	SSL_free(s->ssl);
 	ERR_clear_error();
 	tls_requirement_finish(&s->requirement);
+	free(s->peer);
 	free(s);
 	*session = NULL;
 }

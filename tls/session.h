@@ -25,10 +25,14 @@ enum tls_step {
 	TLS_STEP_FAILED,     /* tls_session_outcome() says why; nothing more will work */
 };
 
-/* Both return at once. The context outlives the session; the requirement is copied. */
+/*
+ * Both return at once. The context outlives the session; requirement and peer are copied. Where peer
+ * ("mx.example[192.0.2.1]:25") is not NULL a session before it, with the same peer and an equal
+ * requirement, may be resumed: then the certificates that were shown there are judged again.
+ */
 struct tls_session *tls_session_create_server(struct tls_context *context, int fd);
-struct tls_session *tls_session_create_client(
-    struct tls_context *context, int fd, const struct tls_requirement *requirement);
+struct tls_session *tls_session_create_client(struct tls_context *context, int fd,
+    const struct tls_requirement *requirement, const char *peer);
 void tls_session_destroy(struct tls_session **session);
 
 /* DONE, WANT_* or FAILED. A connection that ends in mid-handshake has FAILED. */

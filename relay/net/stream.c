@@ -142,8 +142,7 @@ void stream_start_tls_server(struct stream *s, struct tls_context *context)
 void stream_start_tls_client(struct stream *s, struct tls_context *context,
     const struct tls_requirement *requirement, const char *peer)
 {
-	(void)peer;
-	start_tls(s, tls_session_create_client(context, s->fd, requirement));
+	start_tls(s, tls_session_create_client(context, s->fd, requirement, peer));
 }
 
 static void start_tls(struct stream *s, struct tls_session *tls)

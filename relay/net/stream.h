@@ -84,8 +84,9 @@ size_t stream_n_unsent(const struct stream *stream);
  * is never sent if it fails. A client must first ask stream_has_input(): a server that talks before
  * the handshake is not to be trusted with more than a defer.
  */
-/* peer ("mx.example[192.0.2.1]:25") and the requirement name the sessions that may be resumed. */
 void stream_start_tls_server(struct stream *stream, struct tls_context *context);
+
+/* peer ("mx.example[192.0.2.1]:25") and the requirement name the sessions that may be resumed. */
 void stream_start_tls_client(struct stream *stream, struct tls_context *context,
     const struct tls_requirement *requirement, const char *peer);
 

@@ -28,7 +28,7 @@ static void try_in_a_session(struct tlsa_record *record)
 	r.names = names;
 	r.n_names = 1;
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0);
-	session = tls_session_create_client(context, fd[0], &r);
+	session = tls_session_create_client(context, fd[0], &r, NULL);
 	assert(tls_session_handshake(session) == TLS_STEP_WANT_READ);
 	tls_session_destroy(&session);
 	tls_context_destroy(&context);

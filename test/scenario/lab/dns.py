@@ -194,8 +194,8 @@ def _spoil(text, spoiled):
 class Troublemaker:
     """Stands before a server: some questions get what rules say, all others pass through.
 
-    A rule is (name suffix or None, type or None, what) with what one of "servfail", "drop",
-    "wrong-id", or a number of seconds to wait before passing the question on.
+    A rule is (name suffix or None, type or None, what) with what one of "servfail", "refused",
+    "drop", "wrong-id", or a number of seconds to wait before passing the question on.
     """
 
     def __init__(self, place, server, port=PORT):
@@ -248,9 +248,9 @@ class Troublemaker:
         what = self._what(name, kind)
         if what == "drop":
             return None
-        if what == "servfail":
+        if what in ("servfail", "refused"):
             reply = dns.message.make_response(question)
-            reply.set_rcode(dns.rcode.SERVFAIL)
+            reply.set_rcode(dns.rcode.from_text(what))
             return reply.to_wire()
         if isinstance(what, (int, float)):
             time.sleep(what)

@@ -83,6 +83,7 @@ virtual_mailbox_base = {self.box}
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{UNPRIVILEGED}
 virtual_gid_maps = static:{UNPRIVILEGED}
+{self.more_settings()}
 """)
         services = [(f"{self.address}:{self.port} inet", "smtpd"), ("cleanup unix", "cleanup"),
                     ("qmgr unix", "qmgr"), ("rewrite unix", "trivial-rewrite"),
@@ -105,8 +106,16 @@ virtual_gid_maps = static:{UNPRIVILEGED}
         (etc / "master.cf").write_text("".join(lines))
         # "check" makes the directories of the queue; master is what "postfix start" would run.
         return self._in_private_root(
-            "bash", "-c", 'chown postfix "$1"; postfix check; exec /usr/lib/postfix/sbin/master -d',
-            "postfix", state)
+            "bash", "-c", 'chown postfix "$1"; eval "$2"; postfix check; '
+            'exec /usr/lib/postfix/sbin/master -d', "postfix", state, self.first())
+
+    def more_settings(self):
+        """Lines that are added to main.cf, for a kind of its own."""
+        return ""
+
+    def first(self):
+        """What its shell does before it starts."""
+        return ":"
 
     def log(self):
         path = self.directory / "log"
@@ -145,7 +154,7 @@ begin acl
 acl_rcpt:
   require message = not without TLS
           encrypted = *
-  accept  domains = {self.domain}
+  accept  {self.accepts()}
   deny
 begin routers
 all:
@@ -164,9 +173,17 @@ files:
   group = {UNPRIVILEGED}
 begin retry
 * * F,1h,1m
+{self.more_sections()}
 """)
         conf.chmod(0o644)
         return self._in_private_root("exim4", "-bdf")
+
+    def accepts(self):
+        """The condition of a recipient that it takes."""
+        return f"domains = {self.domain}"
+
+    def more_sections(self):
+        return ""
 
     def log(self):
         path = self.directory / "logs/mainlog"

@@ -378,6 +378,11 @@ static void what_may_not_be_meant_is_a_warning(void **state)
 		    2, "anybody may answer as b.example, so only SCRAM" },
 		{ "route-passwords = secrets\nroute a.example { host = 192.0.2.1 login = x }\n", 2,
 		    "anybody may answer as 192.0.2.1, so only SCRAM" },
+		{ "partner .b.example { tls = verify }\nroute b.example { host = c.example }\n"
+		  "route .example { host = 192.0.2.1 }\n",
+		    1,
+		    "partner '.b.example' is not looked at: route '.example' gives its mail to "
+		    "192.0.2.1" },
 		{ "tls-reports { send = all from = a@example.org\ndomains = a.example }\n", 2,
 		    "domains is not used with send = all" },
 	};

@@ -38,6 +38,7 @@ struct delivery {
 		uint32_t places[8];
 		size_t n;
 		uint32_t n_attempts;
+		bool requires_tls, tls_optional;
 		char header[4096];
 	} jobs[JOBS_MAX];
 	size_t n_jobs, n_kept;
@@ -184,6 +185,8 @@ static void on_job(void *arg, struct channel *channel, struct ipc_message *m)
 	snprintf(d->jobs[i].first, sizeof d->jobs[i].first, "%s", message.recipients[0]);
 	d->jobs[i].n = message.n_recipients;
 	d->jobs[i].n_attempts = m->deliver.n_attempts;
+	d->jobs[i].requires_tls = message.requires_tls;
+	d->jobs[i].tls_optional = message.tls_optional;
 	memcpy(d->jobs[i].places, places,
 	    (message.n_recipients < 8 ? message.n_recipients : 8) * sizeof *places);
 	assert_true(message.header.length < sizeof d->jobs[i].header);
@@ -548,6 +551,32 @@ static void D8_failure_is_settled_with_its_notification(void **state)
 	assert_int_equal(s->a.n_jobs, 2);
 }
 
+/* RFC 8689 5: what says the same about a message demands the same; a waiver is for its own. */
+static void a_notification_demands_as_much_as_its_message(void **state)
+{
+	struct scene *s = *state;
+	struct message m;
+
+	start_with(s, &s->a);
+	for (size_t i = 0; i < 3; i++) {
+		fixture_write(&s->f, &m, "shop@example.org", TO("a@one.test"));
+		m.requires_tls = i == 1;
+		m.tls_optional = i == 2;
+		assert_string_equal(fixture_commit(&s->f, &m).text, "Ok");
+		schedule_poke(dispatch_schedule(s->dispatch), 0);
+		message_finish(&m);
+		UNTIL(s, s->a.n_jobs == 2 * i + 1);
+		assert_int_equal(s->a.jobs[2 * i].requires_tls, i == 1);
+		assert_int_equal(s->a.jobs[2 * i].tls_optional, i == 2);
+		finish_job(&s->a, 2 * i, RECIPIENT_FAILED);
+		UNTIL(s, s->a.n_jobs == 2 * i + 2);
+		assert_string_equal(s->a.jobs[2 * i + 1].sender, "");
+		assert_int_equal(s->a.jobs[2 * i + 1].requires_tls, i == 1);
+		assert_false(s->a.jobs[2 * i + 1].tls_optional);
+		finish_job(&s->a, 2 * i + 1, RECIPIENT_DELIVERED);
+	}
+}
+
 /* Q16: as long as nobody can be told, the original is kept. */
 static void Q16_notification_that_cannot_be_made_is_tried_again(void **state)
 {
@@ -774,6 +803,7 @@ int main(void)
 		T(a_result_of_anothers_job_is_not_believed),
 		T(only_the_recipients_of_the_job_are_settled),
 		T(D8_failure_is_settled_with_its_notification),
+		T(a_notification_demands_as_much_as_its_message),
 		T(Q16_notification_that_cannot_be_made_is_tried_again),
 		T(Q16_without_notification_it_has_not_failed),
 		T(expired_fails_after_its_last_attempt),

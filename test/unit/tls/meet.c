@@ -7,10 +7,16 @@
 void meet(struct meeting *m, struct tls_context *client, struct tls_context *server,
     const struct tls_requirement *requirement)
 {
+	meet_peer(m, client, server, requirement, NULL);
+}
+
+void meet_peer(struct meeting *m, struct tls_context *client, struct tls_context *server,
+    const struct tls_requirement *requirement, const char *peer)
+{
 	*m = (struct meeting){ .client = NULL };
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, m->fd) != 0)
 		abort();
-	m->client = tls_session_create_client(client, m->fd[0], requirement);
+	m->client = tls_session_create_client(client, m->fd[0], requirement, peer);
 	if (server != NULL)
 		m->server = tls_session_create_server(server, m->fd[1]);
 }

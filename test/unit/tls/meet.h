@@ -14,6 +14,10 @@ struct meeting {
 void meet(struct meeting *m, struct tls_context *client, struct tls_context *server,
     const struct tls_requirement *requirement);
 
+/* The same with a name for the server: sessions with it may be resumed. */
+void meet_peer(struct meeting *m, struct tls_context *client, struct tls_context *server,
+    const struct tls_requirement *requirement, const char *peer);
+
 /* Both handshakes until the client's is over; returns its last step. */
 enum tls_step meet_shake(struct meeting *m);
 

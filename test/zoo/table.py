@@ -1,0 +1,118 @@
+"""Verdicts side by side: the expected with its rule, Zegel's, and what the oracles say."""
+import dataclasses
+import os
+
+from animal import LATER, NEVER
+from lab.place import CACHE
+from oracle import SILENT
+
+OPINIONS = CACHE / f"zoo-{os.getpid()}.txt"
+
+
+@dataclasses.dataclass
+class Line:
+    animal: object
+    finding: object
+    finger: object
+    s_client: object
+    remarks: list = dataclasses.field(default_factory=list)  # why an oracle may differ
+    faults: list = dataclasses.field(default_factory=list)  # what must not be
+    clear_bytes: int = 0
+
+
+def judge_all(world, findings, fingers, clients):
+    lines = []
+    clear = _clear_bytes(world)
+    for animal in world.zoo.animals:
+        line = Line(animal, findings.get(animal.name), fingers.get(animal.name),
+                    clients.get(animal.name))
+        line.clear_bytes = sum(clear.get(host.name, 0) for host in animal.hosts)
+        _judge(line)
+        lines.append(line)
+    return lines
+
+
+def _clear_bytes(world):
+    """{host: bytes of MAIL, RCPT, DATA and content that came in the clear}"""
+    heard = {}
+    for event in world.events():
+        heard[event["host"]] = heard.get(event["host"], 0) + sum(event["clear"].values()) \
+            + event["canary"]
+    return heard
+
+
+def _judge(line):
+    animal, finding = line.animal, line.finding
+    if finding.verdict != animal.verdict:
+        line.faults.append(f"zegel: {finding.verdict} [{finding.reason}] {finding.text}")
+    if animal.at is not None and finding.host.partition("[")[0] != animal.at.name:
+        line.faults.append(f"zegel: delivered to {finding.host}, not {animal.at.name}")
+    if animal.reason and finding.reason != animal.reason:
+        line.faults.append(f"zegel: the reason is {finding.reason}, not {animal.reason}")
+    if animal.enforces and line.clear_bytes:
+        line.faults.append(f"{line.clear_bytes} bytes of the message in the clear")
+    _judge_oracle(line, "posttls-finger", line.finger, animal.finger)
+    _judge_oracle(line, "s_client", line.s_client, animal.s_client_differs)
+
+
+def _judge_oracle(line, name, opinion, differs):
+    if opinion is None or opinion.verdict == SILENT:
+        return
+    expected = differs.verdict if differs else line.animal.verdict
+    if _coarse(opinion.verdict) != _coarse(expected):
+        said = opinion.text.strip().splitlines()
+        line.faults.append(f"{name}: {opinion.verdict}, not {_coarse(expected)}: "
+                           + (said[-1] if said else "said nothing"))
+    elif differs:
+        line.remarks.append(f"{name}: {differs.why}")
+
+
+def _coarse(verdict):
+    """An oracle does not say for how long it refuses."""
+    return "refuse" if verdict in (LATER, NEVER) else verdict
+
+
+def print_all(lines, reports):
+    _write_opinions(lines)
+    print(f"{'animal':34} {'expected':20} {'zegel':20} {'posttls-finger':15} {'s_client':9} rule")
+    for line in lines:
+        animal = line.animal
+        mark = "DIFFERS" if line.faults else ""
+        print(f"{animal.name:34} {animal.verdict:20} {line.finding.verdict:20} "
+              f"{_said(line.finger):15} {_said(line.s_client):9} {animal.rule} {mark}".rstrip())
+        for remark in line.remarks:
+            print(f"    {remark}")
+        for fault in line.faults:
+            print(f"    DIFFERS {fault}")
+    return _print_end(lines, reports)
+
+
+def _write_opinions(lines):
+    with open(OPINIONS, "w", encoding="utf-8") as out:
+        for line in lines:
+            out.write(f"== {line.animal.name}: {line.animal.about}\n{line.finding.verdict} "
+                      f"[{line.finding.reason}] {line.finding.host}: {line.finding.text}\n")
+            for opinion in (line.finger, line.s_client):
+                out.write(f"-- {opinion.verdict}\n{opinion.text}\n" if opinion else "")
+
+
+def _said(opinion):
+    return _coarse(opinion.verdict) if opinion and opinion.verdict != SILENT else "-"
+
+
+def _print_end(lines, reports):
+    enforcing = [line for line in lines if line.animal.enforces]
+    others = [line for line in lines if not line.animal.enforces]
+    print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the hosts of {len(enforcing)} "
+          f"animals whose plan enforces TLS: {sum(line.clear_bytes for line in enforcing)}")
+    print(f"at those of the {len(others)} others: {sum(line.clear_bytes for line in others)}")
+    if reports:
+        print(reports)
+    n = sum(bool(line.faults) for line in lines)
+    fingers = sum(_said(line.finger) != "-" for line in lines)
+    clients = sum(_said(line.s_client) != "-" for line in lines)
+    print(f"judged besides: {fingers} by posttls-finger, {clients} by openssl s_client; "
+          f"{sum(bool(line.remarks) for line in lines)} differences explained")
+    print(f"{len(lines)} animals, {n} lines differ")
+    print(f"what each said in full: {OPINIONS}")
+    return 1 if n or reports else 0

@@ -1,0 +1,85 @@
+"""The zoo's keeper: opens it, lets the relay and the oracles visit, prints what they found."""
+import concurrent.futures
+import fnmatch
+import os
+import signal
+import sys
+import time
+
+import animal
+import oracle
+import table
+import visit
+import world
+
+
+def main(words):
+    if not world.is_inside():
+        print("zoo: start it with test/zoo/run", file=sys.stderr)
+        return 64
+    if words and words[0] == "--table":
+        return show_table(words[1:])
+    if words:
+        print("zoo: run [--table [NAME...]]", file=sys.stderr)
+        return 64
+    return stay_open()
+
+
+def choose(names):
+    zoo = animal.furnish()
+    if names:
+        zoo.animals = [a for a in zoo.animals
+                       if any(fnmatch.fnmatch(a.name, name) for name in names)]
+    if not zoo.animals:
+        raise SystemExit("zoo: there is no such animal")
+    return zoo
+
+
+def show_table(names):
+    began = time.monotonic()
+    place = world.World(choose(names))
+    try:
+        place.start()
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            visits = pool.submit(visit.visit_all, place)
+            fingers = pool.submit(oracle.ask_finger, place, place.zoo.animals)
+            clients = pool.submit(oracle.ask_s_client, place, place.zoo.animals)
+            lines = table.judge_all(place, visits.result(), fingers.result(), clients.result())
+    finally:
+        reports = place.close()
+    status = table.print_all(lines, reports)
+    print(f"in {time.monotonic() - began:.0f} s")
+    return status
+
+
+def stay_open():
+    place = world.World(choose([]))
+    try:
+        place.start()
+        print(HELP.format(pid=os.getpid(), zegel=place.zegel.binary(), conf=place.zegel.path,
+                          place=place.place.path, n=len(place.zoo.animals)), flush=True)
+        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+    finally:
+        place.close()
+    return 0
+
+
+HELP = """\
+The zoo is open: {n} animals, each a domain NAME.zoo.example (or .open.example, not signed;
+.rogue.example, whose name server makes trouble). test/zoo/run --table lists them. Go in with
+
+    nsenter --target {pid} --net --mount bash
+
+and there, for instance
+
+    dig +dnssec _25._tcp.mx.u311-good.zoo.example TLSA
+    {zegel} -c {conf} explain u311-good.zoo.example
+    {zegel} -c {conf} tls probe u311-wrong-data.zoo.example
+
+What the hosts hear stands in {place}/peers/events.jsonl. Ctrl-C closes the zoo.
+"""
+
+if __name__ == "__main__":
+    # SIGINT and SIGTERM are waited for, or end what runs as an exception that closes everything.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main(sys.argv[1:]))
