@@ -13,6 +13,13 @@ typedef void cli_answer(void *arg, json_t *line);
  */
 int cli_ask(struct cli *cli, json_t *request, cli_answer *answer, void *arg, json_t **end);
 
+/*
+ * The same for commands that can do without: false, without a word, if the relay does not run, may
+ * not be asked or does not answer to the end.
+ */
+bool cli_ask_if_running(
+    const struct config *config, json_t *request, cli_answer *answer, void *arg);
+
 /* Numbers and texts of an answer; 0 and "" if they are not there. */
 json_int_t cli_number(const json_t *line, const char *key);
 const char *cli_text(const json_t *line, const char *key);

@@ -158,8 +158,7 @@ static int print_help(void)
 		    commands[i].arguments[0] == '\0' ? "" : " ", commands[i].arguments);
 		printf("  %-28s %s\n", words, commands[i].help);
 	}
-	puts("\n  -c, --config FILE  instead of " ZEGEL_CONFIG "\n"
-	     "      --json         one JSON object a line, where a command lists or shows\n"
+	puts("\n  -c FILE  instead of " ZEGEL_CONFIG ";  --json  one object a line\n"
 	     "  COMMAND --help, --version; and see zegel(8), zegel.conf(5)");
 	return EX_OK;
 }

@@ -36,6 +36,8 @@ typedef int cli_command(struct cli *cli);
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
 	X("partner", "list", cli_partner_list, 0, 0, "",                                           \
 	    "rules for partners, and their exceptions")                                            \
+	X("partner", "check", cli_partner_check, 0, 1, "[DOMAIN]",                                 \
+	    "probe the domains that have a rule")                                                  \
 	X("domain", "list", cli_domain_list, 0, 0, "", "domains that mail is signed for")          \
 	X("domain", "show", cli_domain_show, 1, 1, "DOMAIN",                                       \
 	    "DNS records to publish for a domain")                                                 \

@@ -17,16 +17,15 @@ struct resolving {
 };
 
 static int read_domain(const char *argument, char domain[DOMAIN_MAX]);
-static int make_plan(
-    struct loop *loop, const struct config *config, const char *domain, struct plan *plan);
+static void make_plan(struct loop *loop, struct resolver *resolver, const struct config *config,
+    const char *domain, struct plan *plan);
 static void on_facts(const struct facts *facts, void *arg);
 
 int resolve_and_use(struct cli *cli, resolve_use *use)
 {
 	char domain[DOMAIN_MAX];
+	const char *const domains[] = { domain };
 	struct config *config;
-	struct plan plan;
-	struct loop *loop;
 	int status = read_domain(cli->argv[0], domain);
 
 	if (status != EX_OK)
@@ -34,13 +33,7 @@ int resolve_and_use(struct cli *cli, resolve_use *use)
 	config = cli_load(cli, &status);
 	if (config == NULL)
 		return status;
-	loop = loop_create();
-	status = make_plan(loop, config, domain, &plan);
-	if (status == EX_OK) {
-		status = use(cli, config, loop, &plan);
-		plan_finish(&plan);
-	}
-	loop_destroy(&loop);
+	status = resolve_each(cli, config, domains, 1, use);
 	config_destroy(&config);
 	return status;
 }
@@ -55,23 +48,41 @@ static int read_domain(const char *argument, char domain[DOMAIN_MAX])
 	return cli_fail(EX_USAGE, "'%s' is no domain name", name);
 }
 
-static int make_plan(
-    struct loop *loop, const struct config *config, const char *domain, struct plan *plan)
+int resolve_each(struct cli *cli, const struct config *config, const char *const *domains, size_t n,
+    resolve_use *use)
+{
+	struct loop *loop = loop_create();
+	char error[512];
+	struct resolver *resolver = resolver_create(loop, config, error, sizeof error);
+	int status = EX_OK;
+
+	if (resolver == NULL)
+		status = cli_fail(EX_CONFIG, "%s", error);
+	for (size_t i = 0; resolver != NULL && i < n; i++) {
+		struct plan plan;
+		int one;
+
+		make_plan(loop, resolver, config, domains[i], &plan);
+		one = use(cli, config, loop, &plan);
+		if (one != EX_OK)
+			status = one;
+		plan_finish(&plan);
+	}
+	resolver_destroy(&resolver);
+	loop_destroy(&loop);
+	return status;
+}
+
+static void make_plan(struct loop *loop, struct resolver *resolver, const struct config *config,
+    const char *domain, struct plan *plan)
 {
 	struct resolving resolving = { loop, config, plan };
-	struct resolver *resolver;
-	char error[512];
 
-	resolver = resolver_create(loop, config, error, sizeof error);
-	if (resolver == NULL)
-		return cli_fail(EX_CONFIG, "%s", error);
 	facts_gather(
 	    &(struct facts_order){
 		.resolver = resolver, .domain = domain, .port = config->delivery.port },
 	    on_facts, &resolving);
 	loop_run(loop);
-	resolver_destroy(&resolver);
-	return EX_OK;
 }
 
 static void on_facts(const struct facts *facts, void *arg)

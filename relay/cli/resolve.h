@@ -18,6 +18,13 @@ typedef int resolve_use(
  */
 int resolve_and_use(struct cli *cli, resolve_use *use);
 
+/*
+ * The same for several domains, canonical, one after the other with one resolver: EX_OK if all uses
+ * were, otherwise what the last of the others said.
+ */
+int resolve_each(struct cli *cli, const struct config *config, const char *const *domains, size_t n,
+    resolve_use *use);
+
 /* "2001:db8::1" into text, which has room for RESOLVE_ADDRESS_MAX. */
 enum { RESOLVE_ADDRESS_MAX = 46 };
 void resolve_print_address(const union plan_address *address, char *text);

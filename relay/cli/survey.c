@@ -13,12 +13,11 @@ static void finish(struct survey_host *host);
 int survey_run(
     struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan)
 {
-	struct survey s = { .plan = plan };
+	struct survey s = { .plan = plan,
+		.partner = plan->is_route ? NULL : config_find_partner(config, plan->domain) };
 	struct tls_context *context = tls_context_create_client(config->delivery.ca_file);
 	json_t *warnings;
 
-	if (plan->partner[0] != '\0')
-		s.partner = config_find_partner(config, plan->domain);
 	for (size_t i = 0; i < plan->n_hosts; i++) {
 		struct survey_host host = { .host = &plan->hosts[i] };
 

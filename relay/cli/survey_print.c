@@ -116,9 +116,9 @@ void survey_print_domain(const struct cli *cli, const struct survey *survey, con
 	    plan->n_hosts, plan->n_hosts == 1 ? "" : "s");
 	if (survey->n_would_refuse > 0)
 		printf(", %zu of them would be refused if partner %s had mode = require",
-		    survey->n_would_refuse, plan->partner);
+		    survey->n_would_refuse, survey->partner->name);
 	if (plan->exception[0] != '\0')
-		printf("; exception of partner %s %s", plan->partner, plan->exception);
+		printf("; exception of partner %s %s", survey->partner->name, plan->exception);
 	putchar('\n');
 	if (!outcome_is_ok(&plan->refusal))
 		print_outcome("", &plan->refusal);
@@ -197,10 +197,11 @@ static json_t *domain_to_json(const struct survey *survey, const json_t *warning
 	return json_pack("{s:s, s:b, s:i, s:i, s:i, s:s?, s:s?, s:s?, s:o, s:o, s:O}", "domain",
 	    plan->domain, "accepted", plan->n_hosts > 0 && survey->n_refused == 0, "hosts",
 	    (int)plan->n_hosts, "refused", (int)survey->n_refused, "would_refuse",
-	    (int)survey->n_would_refuse, "partner", plan->partner[0] != '\0' ? plan->partner : NULL,
-	    "mode", mode, "exception", plan->exception[0] != '\0' ? plan->exception : NULL,
-	    "policy", policy_to_json(&plan->sts), "refusal", outcome_to_json(&plan->refusal),
-	    "warnings", warnings);
+	    (int)survey->n_would_refuse, "partner",
+	    survey->partner == NULL ? NULL : survey->partner->name, "mode", mode, "exception",
+	    plan->exception[0] != '\0' ? plan->exception : NULL, "policy",
+	    policy_to_json(&plan->sts), "refusal", outcome_to_json(&plan->refusal), "warnings",
+	    warnings);
 }
 
 /* null without a policy in force. */

@@ -73,7 +73,8 @@ def test_every_host_is_tried_and_told_of(make_lab):
     one = probe(lab, "stripped.example", PROBLEMS).hosts["mx.stripped.example"]
     assert one["refusal"]["name"] == "starttls-missing"
     assert not one["addresses"][0]["plaintext"]
-    assert probe(lab, "secure.example").hosts["mx.secure.example"]["accepted"]
+    said = probe(lab, "secure.example").domains["secure.example"]
+    assert (said["partner"], said["mode"]) == ("secure.example", "require")
 
     # What would be refused is shown all the same: it may be what the rule lacks.
     one = probe(lab, "named.example", PROBLEMS).address("mx.named.example")
@@ -235,3 +236,38 @@ def test_whoever_misbehaves_is_told_of_as_a_delivery_would_see_it(
     assert names(one) == warnings
     assert not peer.errors and not any(line.startswith("MAIL") for line in peer.heard())
     peer.close()
+
+
+# ---- partner check --------------------------------------------------------
+
+
+def test_partner_check_looks_at_all_that_have_a_name(make_lab):
+    lab = make_lab()
+    lab.receiver("right.example")
+    lab.receiver("wrong.example", certificate=lab.ca.issue("mx.other.example"))
+    lab.receiver("sub.wide.example", tlsa=True)
+    lab.zegel.write()
+    assert human(lab, "partner", "check") == ""
+    lab.zegel.partners = {
+        "right.example": {"tls": "verify"}, ".wide.example": {"tls": "dane-only"},
+        "wrong.example": {"tls": "secure", "mx": ["mx.wrong.example"]}}
+    open_lab(lab)
+
+    done = lab.zegel.command("--json", "partner", "check", check=False)
+    assert done.returncode == PROBLEMS
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(o.get("host") or o.get("domain") or o["partner"], o["accepted"]) for o in said] == [
+        (".wide.example", None), ("mx.right.example", True), ("right.example", True),
+        ("mx.wrong.example", False), ("wrong.example", False)]
+    assert said[2]["partner"] == "right.example" and said[2]["mode"] == "require"
+    assert said[3]["refusal"]["name"] == "partner-tls-name"
+    assert ".wide.example: not looked at" in human(lab, "partner", "check")
+
+    assert Said(lab, 0, "partner", "check", "Right.Example").domains["right.example"]["accepted"]
+    said = Said(lab, 0, "partner", "check", "sub.wide.example")
+    assert said.domains["sub.wide.example"]["partner"] == ".wide.example"
+    for name, status, words in ((".wide.example", 64, "name one of those, as mail.wide.example"),
+                                ("none.example", 67, "there is no rule for none.example"),
+                                ("a..b", 64, "'a..b' is no domain name")):
+        done = lab.zegel.command("partner", "check", name, check=False)
+        assert done.returncode == status and words in done.stderr
