@@ -23,7 +23,6 @@ static void take_addresses(const struct config *config, const struct facts_host 
     struct plan_host *host, struct sorting *sorting);
 static bool take_address(const struct config *config, const struct answer_address *from,
     struct sorting *sorting, union plan_address *to);
-static bool is_loopback(const struct answer_address *address);
 static bool is_our_listener(const struct config *config, const struct answer_address *address);
 static void judge_addresses(const struct facts *facts, const struct facts_host *facts_host,
     const struct sorting *sorting, struct plan_host *host);
@@ -140,7 +139,7 @@ static bool take_address(const struct config *config, const struct answer_addres
 		sorting->n_family_off++;
 		return false;
 	}
-	if (!config->delivery.allow_loopback && is_loopback(from)) {
+	if (!config->delivery.allow_loopback && answer_address_is_loopback(from)) {
 		sorting->n_loopback++;
 		return false;
 	}
@@ -159,19 +158,6 @@ static bool take_address(const struct config *config, const struct answer_addres
 		memcpy(&to->ipv4.sin_addr, from->bytes, 4);
 	}
 	return true;
-}
-
-/* 0.0.0.0/8 and :: reach this machine too, and so does IPv4 in IPv6's clothes (RFC 4291 2.5.5.2). */
-static bool is_loopback(const struct answer_address *address)
-{
-	static const uint8_t zeros[15], mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const uint8_t *bytes = address->bytes;
-
-	if (address->family == 4)
-		return bytes[0] == 127 || bytes[0] == 0;
-	if (memcmp(bytes, mapped, sizeof mapped) == 0)
-		return bytes[12] == 127 || bytes[12] == 0;
-	return memcmp(bytes, zeros, sizeof zeros) == 0 && bytes[15] <= 1;
 }
 
 static bool is_our_listener(const struct config *config, const struct answer_address *address)

@@ -39,7 +39,13 @@ enum sts_problem {
 #undef X
 };
 
-enum { STS_WHY_MAX = 200 };
+enum {
+	STS_WHY_MAX = 240,
+	STS_FETCHES_MAX = 100, /* at once; others wait */
+	STS_REFRESHES_MAX = 4, /* of these, at most so many that no question waits for */
+	STS_AGAIN_MS = 300000, /* RFC 8461 3.3: so long after a fetch that failed, for that id */
+	STS_SWEEP_MS = 60000,  /* at least so often the kept policies are looked through */
+};
 
 struct sts_finding {
 	bool has_policy; /* policy, id and expires_s are filled: it is in force, fresh or kept */
@@ -64,11 +70,22 @@ typedef void sts_keep(void *arg, const struct sts_kept *kept);
  */
 struct sts *sts_create(struct loop *loop, const struct config *config, struct resolver *resolver,
     bool is_loaded, sts_keep *keep, void *arg, char *error, size_t room);
+
+/* Drops what is on its way without a callback. Not from inside a callback. */
 void sts_destroy(struct sts **sts);
 
-/* From the store; one that can't be read or has expired is passed over. */
+/*
+ * From the store; one that can't be read or has expired is to be forgotten there too. Both may be
+ * called again when the owner is a new one: what it does not have is then kept once more.
+ */
 void sts_load(struct sts *sts, const struct sts_kept *kept);
 void sts_loaded(struct sts *sts);
+
+/* Whom to ask from now on. */
+void sts_set_resolver(struct sts *sts, struct resolver *resolver);
+
+/* For tests: how long a fetch may take from now on. */
+void sts_set_timeout(struct sts *sts, int64_t timeout_ms);
 
 /* The finding is the sts's own, and gone when this returns. */
 typedef void sts_done(const struct sts_finding *finding, void *arg);

@@ -1,0 +1,96 @@
+/*
+ * The MTA-STS policies that are kept, by recipient domain, and what is remembered of domains whose
+ * policy could not be had: bounded in number and bytes, the longest unused going first. Knows times
+ * and nothing of the network. For relay/lookup/sts.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "relay/base/domain.h"
+#include "relay/base/map.h"
+#include "relay/lookup/https.h"
+#include "relay/lookup/resolver.h"
+#include "relay/lookup/sts.h"
+#include "relay/lookup/sts_judge.h"
+#include "tls/sts.h"
+
+enum {
+	STS_DOMAINS_MAX = 10000,
+	STS_BYTES_MAX = 32 << 20,        /* of all policies together, as they were fetched */
+	STS_REFRESH_S = 86400,           /* RFC 8461 3.3: once a day, or sooner for a short one */
+	STS_REFRESH_AGAIN_S = 3600,      /* about so long after a refresh that failed */
+	STS_UNUSED_MS = 30 * 86400000LL, /* what nobody asked for so long is left to expire */
+};
+
+TAILQ_HEAD(sts_question_list, sts_question);
+
+struct sts_domain {
+	TAILQ_ENTRY(sts_domain) by_use; /* the longest unused first */
+	struct sts *sts;
+	char name[DOMAIN_MAX];
+	int64_t used_ms; /* monotonic */
+
+	bool has_policy;
+	bool is_stored; /* the owner has it just so */
+	struct sts_policy policy;
+	char id[STS_ID_MAX];
+	char *text;
+	size_t n_text;
+	int64_t fetched_s, expires_s, refresh_s; /* wall clock */
+
+	struct sts_trouble record_trouble, policy_trouble; /* of the last try */
+	char failed_id[STS_ID_MAX]; /* its policy could not be had; not tried again before */
+	int64_t again_ms;           /* monotonic; 0: nothing failed */
+
+	/* What is under way; while anything is, the domain stays in the cache. */
+	struct query *record, *refresh_record;
+	struct https_request *request;
+	char request_id[STS_ID_MAX];
+	bool is_refreshing;
+	struct sts_question_list asking;   /* waiting for the record */
+	struct sts_question_list awaiting; /* for the policy */
+};
+
+struct sts_cache {
+	struct map domains;
+	TAILQ_HEAD(, sts_domain) by_use;
+	size_t n_bytes;
+	size_t domains_max, bytes_max; /* for tests to lower */
+};
+
+void sts_cache_init(struct sts_cache *cache);
+
+/* Nothing may be under way. */
+void sts_cache_finish(struct sts_cache *cache);
+
+struct sts_domain *sts_cache_find(const struct sts_cache *cache, const char *name);
+
+/* The domain, new if it was not there, as the one last used. */
+struct sts_domain *sts_cache_use(struct sts_cache *cache, const char *name, int64_t now_ms);
+
+/*
+ * One that should go because the cache is too full, or NULL: the longest unused with nothing under
+ * way, without a policy before those with one.
+ */
+struct sts_domain *sts_cache_surplus(struct sts_cache *cache);
+void sts_cache_drop(struct sts_cache *cache, struct sts_domain **domain);
+
+/*
+ * Takes a policy that was read (policy is the cache's from now on) and plans its refresh. expires_s is
+ * cut to what max_age allows, and a fetched_s that lies ahead (the clock was set back) to now.
+ */
+void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct sts_policy *policy,
+    const struct sts_kept *kept, int64_t now_s);
+void sts_cache_forget(struct sts_cache *cache, struct sts_domain *domain);
+
+/* Is a policy kept, and not yet over? Sets times right first if the clock was set back. */
+bool sts_domain_is_in_force(struct sts_domain *domain, int64_t now_s);
+
+bool sts_domain_is_idle(const struct sts_domain *domain);
+
+/* After a refresh that failed. */
+void sts_domain_refresh_later(struct sts_domain *domain, int64_t now_s);
