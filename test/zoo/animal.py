@@ -34,6 +34,7 @@ class Host:
     name: str
     addresses: list
     certificate: Certificate = None  # None: no STARTTLS
+    later: Certificate = None  # what it shows once the first messages have been
     script: str = "serve"
     settings: dict = dataclasses.field(default_factory=dict)
     by_name: dict = dataclasses.field(default_factory=dict)  # SNI: the certificate shown for it
@@ -48,6 +49,7 @@ class Website:
     address: str
     certificate: Certificate
     answer: dict
+    later: dict = None  # what it says once the first messages have been
 
 
 class Animal:
@@ -66,11 +68,16 @@ class Animal:
         self.options = []  # of MAIL
         self.fields = {}  # more fields for its message's header
         self.partner = None  # what the configuration says of it
+        self.partner_name = None  # for which name, if not its domain
         self.route = None
         self.at = None  # the host that must get the message, if not any
         self.reason = None  # the name that the refusal must bear, if only one will do
         self.enforces = True  # a byte of the message in the clear is a failure
+        self.told = None  # the option that MAIL must, or with "" must not, bear
+        self.has_prelude = False  # a first message goes before the one that is judged
+        self.prelude = []  # what is published otherwise from then on: (owner, kind, data...)
         self.finger = None  # what posttls-finger is expected to say, if not the verdict
+        self.finger_unknowing = ""  # or why it cannot know what the verdict comes from
         self.s_client = None  # ("dane" or "pkix", Host): openssl s_client judges that host
         self.s_client_differs = None
 

@@ -24,8 +24,9 @@ class Gone(Exception):
 class Talk:
     """One connection: lines in the clear, later over TLS, and what was heard of each."""
 
-    def __init__(self, host, reader, writer):
+    def __init__(self, host, reader, writer, is_late):
         self.host = host
+        self.is_late = is_late
         self.reader, self.writer = reader, writer
         self.tls = None
         self.clear = {"MAIL": 0, "RCPT": 0, "DATA": 0, "content": 0}
@@ -149,7 +150,8 @@ class Talk:
 
     def _context(self):
         host = self.host
-        context = _context_of(host["chain"], host["key"], host)
+        shown = host["later"] if self.is_late and "later" in host else [host["chain"], host["key"]]
+        context = _context_of(*shown, host)
 
         def choose(connection, name, _):
             self.sni = name
@@ -317,12 +319,17 @@ SCRIPTS = {f.__name__: f for f in (
 class House:
     def __init__(self, directory):
         self.events = open(directory / "events.jsonl", "a", buffering=1)
+        self.is_late = False  # the first messages have been: what is to change then has changed
+
+    def become_late(self):
+        self.is_late = True
+        self.tell(late=True)
 
     def tell(self, **what):
         self.events.write(json.dumps({"at": round(time.time(), 3), **what}) + "\n")
 
     async def visit(self, host, reader, writer):
-        talk = Talk(host, reader, writer)
+        talk = Talk(host, reader, writer, self.is_late)
         ended = ""
         try:
             await asyncio.wait_for(SCRIPTS[host["script"]](talk), PATIENCE_S)
@@ -345,15 +352,15 @@ class House:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
             line = head.split(b"\r\n")[0]
-            answer = site["answer"]
-            body = answer["body"].encode() + b"#" * answer.get("padding", 0)
+            answer = site["later"] if self.is_late and site["later"] else site["answer"]
+            body = answer["body"].encode()
             if line.split(b" ")[1:2] != [b"/.well-known/mta-sts.txt"]:
                 answer, body = {"status": "404 Not Found"}, b"not here\n"
             await asyncio.sleep(answer.get("delay", 0))
             headers = [f"HTTP/1.1 {answer.get('status', '200 OK')}",
-                       f"Content-Type: {answer.get('type', 'text/plain')}",
                        f"Content-Length: {len(body)}", "Connection: close"]
-            headers += answer.get("headers", [])
+            kind = answer.get("type", "text/plain")
+            headers += [f"Content-Type: {kind}"] * bool(kind) + answer.get("headers", [])
             writer.write("\r\n".join(headers).encode() + b"\r\n\r\n" + body)
             await writer.drain()
         except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
@@ -372,6 +379,7 @@ async def main(path):
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGUSR1, house.become_late)
     loop.set_exception_handler(_say_error)
     for host in settings["hosts"]:
         for address in host["addresses"]:

@@ -2,7 +2,7 @@
 import dataclasses
 import os
 
-from animal import LATER, NEVER
+from animal import DELIVER, LATER, NEVER
 from lab.place import CACHE
 from oracle import SILENT
 
@@ -51,7 +51,14 @@ def _judge(line):
         line.faults.append(f"zegel: the reason is {finding.reason}, not {animal.reason}")
     if animal.enforces and line.clear_bytes:
         line.faults.append(f"{line.clear_bytes} bytes of the message in the clear")
-    _judge_oracle(line, "posttls-finger", line.finger, animal.finger)
+    if animal.told is not None and finding.verdict == DELIVER and \
+            ("REQUIRETLS" in finding.options.upper()) != bool(animal.told):
+        line.faults.append(f"zegel: said {finding.options}")
+    if animal.finger_unknowing:
+        if line.finger.verdict != SILENT and _coarse(line.finger.verdict) != _coarse(animal.verdict):
+            line.remarks.append(f"posttls-finger: {animal.finger_unknowing}")
+    else:
+        _judge_oracle(line, "posttls-finger", line.finger, animal.finger)
     _judge_oracle(line, "s_client", line.s_client, animal.s_client_differs)
 
 

@@ -19,13 +19,19 @@ class Finding:
     reason: str = ""  # the stable name
     host: str = ""  # who took it
     text: str = ""
+    options: str = ""  # the MAIL command that the host heard
 
 
 def visit_all(world):
     """{animal's name: Finding}"""
     animals = world.zoo.animals
+    early = [a for a in animals if a.has_prelude]
+    if early:
+        _submit(world, early, "early")
+        _await_attempts(world, [f"early@{a.domain}" for a in early])
+        world.become_late()
     refused = _submit_all(world, animals)
-    _await_attempts(world, [a for a in animals if a.name not in refused])
+    _await_attempts(world, [a.recipient for a in animals if a.name not in refused])
     found = _ask(world, [a for a in animals if a.name not in refused])
     return {**refused, **found}
 
@@ -40,7 +46,7 @@ def _submit_all(world, animals):
     return {name: finding for part in results for name, finding in part.items()}
 
 
-def _submit(world, animals):
+def _submit(world, animals, who="visitor"):
     refused = {}
     session, account = None, None
     for animal in animals:
@@ -50,12 +56,13 @@ def _submit(world, animals):
             account = animal.account
             session = client.Client(world.zegel, login=login_of(account))
         sender = login_of(account)[0]
-        content = client.message(sender, animal.recipient, subject=animal.about or animal.name,
+        recipient = f"{who}@{animal.domain}"
+        content = client.message(sender, recipient, subject=animal.about or animal.name,
                                  text=f"zegel-canary for {animal.name}\n", **animal.fields)
         try:
-            session.sendmail(sender, [animal.recipient], content, mail_options=animal.options)
+            session.sendmail(sender, [recipient], content, mail_options=animal.options)
         except smtplib.SMTPRecipientsRefused as error:
-            code, text = error.recipients[animal.recipient]
+            code, text = error.recipients[recipient]
             refused[animal.name] = _said_no(code, text)
         except smtplib.SMTPResponseException as error:
             refused[animal.name] = _said_no(error.smtp_code, error.smtp_error)
@@ -69,9 +76,9 @@ def _said_no(code, text):
     return Finding(NEVER if code >= 500 else LATER, reason="at submission", text=f"{code} {text}")
 
 
-def _await_attempts(world, animals):
+def _await_attempts(world, recipients):
     """Until every one has been tried once; what is still under way then is told as such."""
-    names = {a.recipient for a in animals}
+    names = set(recipients)
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         waiting = [e for e in world.zegel.queue() if e["recipient"] in names]
@@ -101,7 +108,7 @@ def _ask_one(world, animal, waiting, taken):
         entry = lines[0]
     event = taken.get(animal.recipient)
     finding = Finding("?", entry["reason"], event["host"] if event else entry["host"],
-                      entry["reply"])
+                      entry["reply"], event["options"] if event else "")
     state = entry["state"]
     if state == "waiting":
         finding.verdict = LATER if entry["attempts"] > 0 else "not tried in time"

@@ -6,6 +6,7 @@ those of the animals, and nothing can leave.
 import json
 import os
 import pathlib
+import signal
 import socket
 import ssl
 import subprocess
@@ -118,6 +119,9 @@ class World:
             if host.certificate:
                 shown["chain"], shown["key"] = map(str, host.certificate.write(
                     directory / host.name))
+            if host.later:
+                shown["later"] = list(map(str, host.later.write(
+                    directory / f"{host.name}.later")))
             for i, (name, certificate) in enumerate(host.by_name.items()):
                 shown["by_name"][name] = list(map(str, certificate.write(
                     directory / f"{host.name}.{i}")))
@@ -125,12 +129,21 @@ class World:
         for site in (s for animal in self.zoo.animals for s in animal.websites):
             chain, key = map(str, site.certificate.write(directory / site.name))
             sites.append({"name": site.name, "address": site.address, "chain": chain, "key": key,
-                          "answer": site.answer})
+                          "answer": site.answer, "later": site.later})
         settings = directory / "settings.json"
         settings.write_text(json.dumps({"hosts": hosts, "sites": sites}))
         self.events_path = directory / "events.jsonl"
-        self.place.start([sys.executable, "-B", HERE / "peer.py", settings], "peers")
+        self.peers = self.place.start([sys.executable, "-B", HERE / "peer.py", settings], "peers")
         until(lambda: self.events("ready"), 30, f"the hosts listen\n{self.place.output('peers')}")
+
+    def become_late(self):
+        """The first messages have been: what is to change then changes."""
+        for animal in self.zoo.animals:
+            for owner, kind, *data in animal.prelude:
+                self.dns.set(owner, kind, *data)
+        self.peers.send_signal(signal.SIGUSR1)
+        until(lambda: self.events("late"), 10, "the hosts have changed")
+        self.dns.publish()
 
     def events(self, key="host"):
         if not self.events_path.exists():
@@ -154,14 +167,26 @@ class World:
         z.sections["tls"].update({"certificate": chain, "key": key})
         z.sections["delivery"] = {"ca-file": self.ca_file, "connect-timeout": "5s",
                                   "connections": 300}
-        z.partners = {a.domain: a.partner for a in self.zoo.animals if a.partner}
+        z.partners = {a.partner_name or a.domain: self._rule(a) for a in self.zoo.animals
+                      if a.partner}
         z.routes = {a.domain: a.route for a in self.zoo.animals if a.route}
         for name, keys in ACCOUNTS.items():
             z.add_account(login_of(name)[0], PASSWORD, senders=[f"{name}@{HOME}"], **keys)
 
 
+    def _rule(self, animal):
+        """An authority in it becomes a file."""
+        rule = dict(animal.partner)
+        if "ca" in rule:
+            path = self.place.path / f"{animal.name}.ca.pem"
+            path.write_bytes(rule["ca"].pem())
+            rule["ca"] = path
+        return rule
+
+
 # Who submits: an animal names one of them.
-ACCOUNTS = {"keeper": {}}
+ACCOUNTS = {"keeper": {}, **{f"floor-{level}": {"tls-floor": level}
+                             for level in ("encrypt", "verify", "dane-only")}}
 
 
 def login_of(account):
