@@ -93,8 +93,8 @@ class Animal:
         if certificate is True:
             certificate = self.zoo.authority.issue(name)
         addresses = [self.zoo.ipv4()] * ipv4 + [self.zoo.ipv6()] * ipv6
-        host = Host(name, addresses, certificate, script, settings, by_name or {}, tuple(tlsa),
-                    name)
+        host = Host(name, addresses, certificate, script=script, settings=settings,
+                    by_name=by_name or {}, tlsa=tuple(tlsa), tlsa_base=name)
         self.hosts.append(host)
         for kind, colon in (("A", False), ("AAAA", True)):
             self.set(name, kind, *[a for a in addresses if (":" in a) == colon])
@@ -139,7 +139,7 @@ class Zoo:
 
     def __init__(self):
         self.animals = []
-        self.rogue_zones = [ROGUE]
+        self.rogue_zones = {ROGUE: True}  # name: is it signed?
         self.records = {}  # (owner, kind): [data]
         self.spoiled = []
         self.troubles = []
@@ -156,10 +156,11 @@ class Zoo:
         self.animals.append(animal)
         return animal
 
-    def own_zone(self):
+    def own_zone(self, signed=True):
         """One more rogue zone: a resolver soon avoids a server that was silent about its zone."""
-        self.rogue_zones.append(f"rogue{len(self.rogue_zones)}.example")
-        return self.rogue_zones[-1]
+        name = f"rogue{len(self.rogue_zones)}.example"
+        self.rogue_zones[name] = signed
+        return name
 
     def add(self, owner, kind, data):
         self.records.setdefault((owner, kind), []).append(str(data))

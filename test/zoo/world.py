@@ -63,7 +63,7 @@ class World:
     def _start_dns(self):
         self.dns = Dns(self.place, Zone(HOME), Zone(SIGNED), Zone(OPEN, signed=False),
                        Zone(DEAD, signed=False, served=False),
-                       *[Zone(name) for name in self.zoo.rogue_zones])
+                       *[Zone(name, signed) for name, signed in self.zoo.rogue_zones.items()])
         for (owner, kind), data in self.zoo.records.items():
             self.dns.set(owner, kind, *data)
         for owner, kind in self.zoo.spoiled:

@@ -195,8 +195,13 @@ class Troublemaker:
     """Stands before a server: some questions get what rules say, all others pass through.
 
     A rule is (name suffix or None, type or None, what) with what one of "servfail", "refused",
-    "drop", "wrong-id", or a number of seconds to wait before passing the question on.
+    "drop", "wrong-id", "claims-ad" (the AD bit is set), "truncated" (by UDP: come by TCP), those
+    below that spoil TCP too, or a number of seconds to wait before passing the question on.
     """
+
+    # What is said by TCP, length and all, after a truncated answer by UDP; then it closes.
+    BY_TCP = {"tcp-closes": b"", "tcp-empty": b"\0\0", "tcp-short": b"\0\x30" + b"x" * 20,
+              "tcp-endless": b"\xff\xff" + b"x" * 20}
 
     def __init__(self, place, server, port=PORT):
         self.server = server
@@ -220,6 +225,10 @@ class Troublemaker:
                     if len(head) < 2:
                         return
                     data = self.rfile.read(struct.unpack("!H", head)[0])
+                    spoilt = handler.BY_TCP.get(handler.what(data))
+                    if spoilt is not None:
+                        self.wfile.write(spoilt)
+                        return
                     answer = handler.answer(data, tcp=True)
                     if answer:
                         self.wfile.write(struct.pack("!H", len(answer)) + answer)
@@ -240,10 +249,13 @@ class Troublemaker:
             one.shutdown()
             one.server_close()
 
+    def what(self, data):
+        question = dns.message.from_wire(data).question[0]
+        return self._what(*_asked(question))
+
     def answer(self, data, tcp):
         question = dns.message.from_wire(data)
-        name = question.question[0].name.to_text().rstrip(".").lower()
-        kind = dns.rdatatype.to_text(question.question[0].rdtype)
+        name, kind = _asked(question.question[0])
         self.asked.append((name, kind))
         what = self._what(name, kind)
         if what == "drop":
@@ -252,11 +264,17 @@ class Troublemaker:
             reply = dns.message.make_response(question)
             reply.set_rcode(dns.rcode.from_text(what))
             return reply.to_wire()
+        if what == "truncated-always" or not tcp and (what == "truncated" or what in self.BY_TCP):
+            reply = dns.message.make_response(question)
+            reply.flags |= dns.flags.TC
+            return reply.to_wire()
         if isinstance(what, (int, float)):
             time.sleep(what)
         reply = self._pass_on(data, tcp)
         if reply and what == "wrong-id":
             reply = bytes([reply[0] ^ 0x55]) + reply[1:]
+        if reply and what == "claims-ad":
+            reply = reply[:3] + bytes([reply[3] | 0x20]) + reply[4:]
         return reply
 
     def _what(self, name, kind):
@@ -279,3 +297,7 @@ class Troublemaker:
                 return s.recv(65535)
         except OSError:
             return None
+
+
+def _asked(question):
+    return question.name.to_text().rstrip(".").lower(), dns.rdatatype.to_text(question.rdtype)

@@ -30,7 +30,7 @@ def settle_floors(zoo):
     good = zoo.authority.issue
 
     def floor(account, name, verdict, about, zone=OPEN, certificate=good, right=None, **host):
-        a = one(zoo, f"floor-{account}-{name}", "T24", verdict, rule, about, zone, certificate,
+        a = one(zoo, f"floor-{account}-{name}", "", verdict, rule, about, zone, certificate,
                 right, **host)
         a.account = f"floor-{account}"
         return a
@@ -71,7 +71,7 @@ def settle_requiretls(zoo):
     offered = {"extensions": ["REQUIRETLS"]}
 
     def requires(name, verdict, about, zone=SIGNED, certificate=good, right=None, **host):
-        a = one(zoo, f"requiretls-{name}", "T24", verdict, rule, about, zone, certificate, right,
+        a = one(zoo, f"requiretls-{name}", "", verdict, rule, about, zone, certificate, right,
                 **host)
         a.options = ["REQUIRETLS"]
         a.told = "REQUIRETLS" if verdict == DELIVER else ""
@@ -116,7 +116,7 @@ def settle_tls_required_no(zoo):
     rule = "RFC 8689 3, 4.2.2"
 
     def waives(name, verdict, about, zone=SIGNED, certificate=self_signed, right=None, **host):
-        a = one(zoo, f"tls-required-no-{name}", "T24", verdict, rule, about, zone, certificate,
+        a = one(zoo, f"tls-required-no-{name}", "", verdict, rule, about, zone, certificate,
                 right, **host)
         a.fields = {"TLS-Required": "No"}
         return a

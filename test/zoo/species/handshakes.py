@@ -110,6 +110,9 @@ def settle_fine(zoo):
                 "RFC 8446 5.1", pieces=7)
     with_record(zoo, "record-of-a-byte", "T25", "every byte of a reply comes in its own record",
                 DELIVER, "RFC 8446 5.1", record=1)
+    with_record(zoo, "odd-limits", "R26", "offers limits that are none, and twice", DELIVER,
+                "RFC 9422 4.1", extensions=["LIMITS RCPTMAX=zero MAILMAX", "LIMITS RCPTMAX=-1 =7",
+                                            "LIMITS"])
     with_record(zoo, "cut-after-message", "T27 R10", "closes without close_notify after the last "
                 "250", DELIVER, "RFC 5321 4.2.5", cuts_after_message=True)
 

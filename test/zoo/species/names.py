@@ -214,7 +214,8 @@ def settle_false(zoo):
 def settle_failing(zoo):
     """Lookups that fail. Each waits, and never goes on as if there were nothing."""
     for word, what, cases in (("servfail", "servfail", "N13"), ("silent", "drop", "N13"),
-                              ("wrong-id", "wrong-id", "N1"), ("refused", "refused", "N13")):
+                              ("wrong-id", "wrong-id", "N1"), ("refused", "refused", "N13"),
+                              ("truncated", "truncated-always", "N6")):
         a = failing(zoo, f"{word}-tlsa", f"T10 {cases}", LATER, "RFC 7672 2.1.2, 2.2.3",
                     f"about the records: {word}")
         a.trouble(f"_tcp.{a.hosts[0].name}", None, what)
@@ -230,6 +231,23 @@ def settle_failing(zoo):
         a = failing(zoo, f"{word}-aaaa", f"{cases} T10", DELIVER, "RFC 7672 2.2.2",
                     f"about AAAA: {word}; A is right and secure")
         a.trouble(a.hosts[0].name, "AAAA", what)
+
+    a = failing(zoo, "by-tcp-tlsa", "N6", DELIVER, "RFC 7766 5",
+                "about the records: too much for UDP, and right by TCP")
+    a.trouble(f"_tcp.{a.hosts[0].name}", "TLSA", "truncated")
+    for what, about in (("tcp-closes", "nothing"), ("tcp-empty", "an answer of no bytes"),
+                        ("tcp-short", "less than is announced"),
+                        ("tcp-endless", "20 of 65,535 bytes that are announced")):
+        a = failing(zoo, f"{what}-tlsa", "T10 N7", LATER, "RFC 7672 2.1.2, 2.2.3",
+                    f"about the records: too much for UDP, and by TCP {about}")
+        a.trouble(f"_tcp.{a.hosts[0].name}", None, what)
+
+    a = zoo.animal("claims-to-be-secure", "N16 T12", DELIVER, "RFC 4035 4.9.3, RFC 7672 2.2",
+                   "not signed, with the AD bit in every answer; its record does not match",
+                   zoo.own_zone(signed=False))
+    own = self_signed("anybody.example")
+    a.host(certificate=own, tlsa=[own.false_tlsa()])
+    a.trouble(a.domain, None, "claims-ad")
 
     a = failing(zoo, "servfail-aaaa-wrong-record", "T10 T2", LATER, "RFC 7672 2.2.2",
                 "about AAAA: servfail; A is secure, and the record does not match", right=False)
