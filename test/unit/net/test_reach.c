@@ -17,6 +17,7 @@
 #include "play.h"
 #include "relay/dial.h"
 #include "relay/secure.h"
+#include "tls/openssl.h"
 
 enum { HOLE_MAX = 8, PATIENCE_MS = 150 };
 
@@ -405,6 +406,48 @@ static void t28_stalled_handshake(void **state)
 	}
 }
 
+/* T28: the first flight of the server's but for a byte, or the whole of it and no second. */
+static void t28_stalled_at_each_flight(void **state)
+{
+	static const struct {
+		int version;
+		size_t missing;
+	} table[] = { { TLS1_3_VERSION, 1 }, { TLS1_2_VERSION, 1 }, { TLS1_2_VERSION, 0 } };
+	struct tls_requirement r = { .level = TLS_MAY };
+	struct tls_session *server;
+	char flight[16 * 1024];
+	struct play p;
+	struct told a;
+	int fd[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		ssize_t n = -1;
+
+		SSL_CTX_set_max_proto_version(world.server->ctx, table[i].version);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+		play_start(&p, SOCK_STREAM, false);
+		secure(&p, &r, &a);
+		for (int turn = 0; turn < 100 && n < 0; turn++) {
+			loop_run_once(p.loop, false);
+			n = recv(p.raw, flight, sizeof flight, 0);
+		}
+		assert_true(n > 0);
+		assert_int_equal(send(fd[1], flight, (size_t)n, 0), n);
+		server = tls_session_create_server(world.server, fd[0]);
+		assert_int_equal(tls_session_handshake(server), TLS_STEP_WANT_READ);
+		n = recv(fd[1], flight, sizeof flight, 0) - (ssize_t)table[i].missing;
+		assert_int_equal(send(p.raw, flight, (size_t)n, 0), n);
+		wait_for(&p, &a);
+		assert_string_equal(a.secured.name, "tls-timeout");
+		tls_session_destroy(&server);
+		close(fd[0]);
+		close(fd[1]);
+		play_finish(&p);
+	}
+	SSL_CTX_set_max_proto_version(world.server->ctx, 0);
+}
+
 static void secure_cancelled(void **state)
 {
 	struct tls_requirement r = { .level = TLS_MAY };
@@ -435,6 +478,7 @@ int main(void)
 		cmocka_unit_test(r28_early_input),
 		cmocka_unit_test(r28_plaintext_in_the_handshake),
 		cmocka_unit_test(t28_stalled_handshake),
+		cmocka_unit_test(t28_stalled_at_each_flight),
 		cmocka_unit_test(secure_cancelled),
 	};
 
