@@ -35,8 +35,9 @@ static bool prepare_tlsa(struct judge *j, struct tls_context *context, struct ou
 static bool add_records(struct judge *j);
 static bool has_names(const struct tls_requirement *r);
 static bool add_names(struct judge *j);
-static void note_finding(const struct judge *j, const struct finding *f, struct tls_evidence *e);
-static enum tls_proof proof_of(const struct judge *j, const struct finding *f);
+static void note_finding(
+    const struct judge *j, const struct chain_finding *f, struct tls_evidence *e);
+static enum tls_proof proof_of(const struct judge *j, const struct chain_finding *f);
 static void refuse(
     const struct judge *j, long error, const struct tls_evidence *e, struct outcome *verdict);
 static void print_required(const struct judge *j, char *text, size_t room);
@@ -206,7 +207,7 @@ void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct t
 {
 	const struct tls_requirement *r = j->requirement;
 	bool takes_anybody = j->method == METHOD_ANYBODY;
-	struct finding found;
+	struct chain_finding found;
 
 	outcome_ok(verdict);
 	if (exhibit->chain == NULL && !takes_anybody)
@@ -237,7 +238,8 @@ void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct t
 	}
 }
 
-static void note_finding(const struct judge *j, const struct finding *f, struct tls_evidence *e)
+static void note_finding(
+    const struct judge *j, const struct chain_finding *f, struct tls_evidence *e)
 {
 	struct tlsa_record record = { f->tlsa[0], f->tlsa[1], f->tlsa[2], (uint8_t *)f->data,
 		f->n_data };
@@ -251,7 +253,7 @@ static void note_finding(const struct judge *j, const struct finding *f, struct 
 		tlsa_print(&record, e->tlsa_text, sizeof e->tlsa_text);
 }
 
-static enum tls_proof proof_of(const struct judge *j, const struct finding *f)
+static enum tls_proof proof_of(const struct judge *j, const struct chain_finding *f)
 {
 	switch (j->method) {
 	case METHOD_ANYBODY: return TLS_PROOF_NONE;

@@ -55,7 +55,7 @@ void collect_authority(X509 *certificate, char *text, size_t room);
  */
 struct verifier;
 
-struct finding {
+struct chain_finding {
 	long error;          /* X509_V_OK, or the first thing that stood against the chain */
 	bool has_tlsa;       /* a TLSA record vouched for it, and this is the record */
 	uint8_t tlsa[3];     /* usage, selector, matching type */
@@ -83,7 +83,7 @@ void verifier_refuse_common_names(struct verifier *v);
 bool verifier_add_tlsa(struct verifier *v, const struct tlsa_record *record);
 
 /* chain: as the peer has shown it, its own certificate first; not empty. */
-void verifier_run(struct verifier *v, STACK_OF(X509) * chain, struct finding *finding);
+void verifier_run(struct verifier *v, STACK_OF(X509) * chain, struct chain_finding *finding);
 
 /*
  * What a requirement means, and the verdict. The requirement and the context outlive the judge.

@@ -26,7 +26,7 @@ struct verifier {
 
 static X509_STORE_CTX *prepare(const struct verifier *v, STACK_OF(X509) * chain, time_t now);
 static void note_match(
-    const struct verifier *v, X509_STORE_CTX *store, time_t now, struct finding *f);
+    const struct verifier *v, X509_STORE_CTX *store, time_t now, struct chain_finding *f);
 static bool is_out_of_date(X509 *certificate, time_t now);
 
 struct verifier *verifier_create(struct tls_context *context, X509_STORE *store, bool is_strict)
@@ -73,13 +73,13 @@ bool verifier_add_tlsa(struct verifier *v, const struct tlsa_record *t)
 	return v->has_tlsa;
 }
 
-void verifier_run(struct verifier *v, STACK_OF(X509) * chain, struct finding *f)
+void verifier_run(struct verifier *v, STACK_OF(X509) * chain, struct chain_finding *f)
 {
 	time_t now = (time_t)clock_wall_s();
 	X509_STORE_CTX *store = prepare(v, chain, now);
 	const char *name;
 
-	*f = (struct finding){ .error = X509_V_OK };
+	*f = (struct chain_finding){ .error = X509_V_OK };
 	/* A failure that left no error behind would otherwise pass for a success. */
 	if (X509_verify_cert(store) <= 0 && X509_STORE_CTX_get_error(store) == X509_V_OK)
 		X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
@@ -119,7 +119,7 @@ static X509_STORE_CTX *prepare(const struct verifier *v, STACK_OF(X509) * chain,
  * (RFC 7672 3.1.1).
  */
 static void note_match(
-    const struct verifier *v, X509_STORE_CTX *store, time_t now, struct finding *f)
+    const struct verifier *v, X509_STORE_CTX *store, time_t now, struct chain_finding *f)
 {
 	X509 *anchor = NULL;
 	int depth = SSL_get0_dane_authority(v->scratch, &anchor, NULL);
