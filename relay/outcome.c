@@ -39,6 +39,7 @@ enum decision outcome_decide(const struct incident *i)
 	case POINT_DIAL:
 	case POINT_BANNER:
 	case POINT_HELO:
+	case POINT_LOGIN:
 	case POINT_OFFER: return DECISION_NEXT_ADDRESS;
 	case POINT_EHLO: return decide_ehlo(i);
 	case POINT_STARTTLS: return decide_starttls(i);
@@ -73,6 +74,7 @@ static bool is_word_on_message(const struct incident *i)
 	case POINT_HELO:
 	case POINT_STARTTLS:
 	case POINT_TLS:
+	case POINT_LOGIN:
 	case POINT_OFFER:
 	case POINT_MAIL:
 	case POINT_DATA: return false;

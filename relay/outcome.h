@@ -47,6 +47,7 @@
 	X(POINT_HELO, "performing the HELO handshake")                                             \
 	X(POINT_STARTTLS, "sending STARTTLS")                                                      \
 	X(POINT_TLS, "performing the TLS handshake")                                               \
+	X(POINT_LOGIN, "logging in")                                                               \
 	X(POINT_OFFER, "comparing the server's offer with the message")                            \
 	X(POINT_MAIL, "sending MAIL FROM")                                                         \
 	X(POINT_RCPT, "sending RCPT TO")                                                           \

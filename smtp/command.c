@@ -9,6 +9,9 @@
 
 #include <event2/buffer.h>
 
+#include "relay/base/encode.h"
+#include "relay/base/mem.h"
+
 /* Nothing in text may end the line, or the path it stands in. */
 static void add_safe(struct evbuffer *out, const char *text)
 {
@@ -48,6 +51,32 @@ void smtp_command_helo(struct evbuffer *out, const char *hostname)
 void smtp_command_starttls(struct evbuffer *out)
 {
 	add_text(out, "STARTTLS\r\n");
+}
+
+/* A response without bytes is "=" behind AUTH, where it could be overlooked, and an empty line alone. */
+void smtp_command_auth(struct evbuffer *out, const char *mechanism, const struct slice *response)
+{
+	add_text(out, "AUTH ");
+	add_safe(out, mechanism);
+	if (response != NULL)
+		add_text(out, response->n > 0 ? " " : " =");
+	smtp_command_auth_response(out, response);
+}
+
+void smtp_command_auth_response(struct evbuffer *out, const struct slice *response)
+{
+	size_t room = response != NULL ? BASE64_ROOM(response->n) : 0;
+	char *text = mem_create(room);
+
+	if (response != NULL)
+		evbuffer_add(out, text, base64_encode(response->bytes, response->n, text));
+	mem_free_secret(text, room);
+	add_text(out, "\r\n");
+}
+
+void smtp_command_auth_cancel(struct evbuffer *out)
+{
+	add_text(out, "*\r\n");
 }
 
 void smtp_command_mail(

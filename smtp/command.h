@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "relay/base/buffer.h"
 #include "smtp/capability.h"
 
 struct evbuffer;
@@ -15,6 +16,14 @@ struct evbuffer;
 void smtp_command_ehlo(struct evbuffer *out, const char *hostname);
 void smtp_command_helo(struct evbuffer *out, const char *hostname);
 void smtp_command_starttls(struct evbuffer *out);
+
+/*
+ * RFC 4954 4. A response is the bytes themselves; NULL for none, which is another thing than an empty
+ * one. No copy of them is left behind but in out.
+ */
+void smtp_command_auth(struct evbuffer *out, const char *mechanism, const struct slice *response);
+void smtp_command_auth_response(struct evbuffer *out, const struct slice *response);
+void smtp_command_auth_cancel(struct evbuffer *out);
 
 struct smtp_command_mail {
 	const char *sender; /* "local@domain" as in struct smtp_address; "" for <> */
