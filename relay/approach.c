@@ -1,13 +1,15 @@
 /*
  * Whatever the server does on the way, plaintext comes only from two decisions of outcome.c, and each
- * is logged; nothing but EHLO, HELO, STARTTLS and QUIT is said before.
+ * is logged; nothing but EHLO, HELO, STARTTLS and QUIT is said before, and a login never in plaintext.
  */
 #include "relay/approach.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/authenticate.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/dial.h"
@@ -31,6 +33,9 @@ struct approach {
 	struct dialogue dialogue;
 	struct secure *secure;
 	struct outcome secured;
+	struct authenticate *authenticate;
+	struct outcome admitted;
+	bool is_thrown_out; /* nothing can be said any more */
 	struct connection *connection;
 	struct approach_result result;
 	approach_done *done;
@@ -39,15 +44,17 @@ struct approach {
 
 /* The steps, in the order of time. */
 #define STEPS(STEP)                                                                                \
-	STEP(dial)    /* the next address */                                                       \
-	STEP(dialled) /* connected, or not */                                                      \
-	STEP(greeted) /* 220 */                                                                    \
-	STEP(greet)   /* EHLO; once more after the handshake */                                    \
-	STEP(capable) /* EHLO answered: STARTTLS, or not */                                        \
-	STEP(simple)  /* HELO answered, by an old server */                                        \
-	STEP(encrypt) /* STARTTLS answered */                                                      \
-	STEP(secured) /* as safe as it must be, or not */                                          \
-	STEP(ready)   /* mail may go */
+	STEP(dial)     /* the next address */                                                      \
+	STEP(dialled)  /* connected, or not */                                                     \
+	STEP(greeted)  /* 220 */                                                                   \
+	STEP(greet)    /* EHLO; once more after the handshake */                                   \
+	STEP(capable)  /* EHLO answered: STARTTLS, or not */                                       \
+	STEP(simple)   /* HELO answered, by an old server */                                       \
+	STEP(encrypt)  /* STARTTLS answered */                                                     \
+	STEP(secured)  /* as safe as it must be, or not */                                         \
+	STEP(log_in)   /* if this is a next hop that wants us to */                                \
+	STEP(admitted) /* or not */                                                                \
+	STEP(ready)    /* mail may go */
 
 #define STEP(name)                                                                                 \
 	static enum flow name(struct approach *);                                                  \
@@ -58,6 +65,7 @@ STEPS(STEP)
 static void on_turn(void *arg);
 static void on_dialled(const struct dial_result *result, void *arg);
 static void on_secured(const struct outcome *outcome, void *arg);
+static void on_admitted(const struct outcome *outcome, bool is_over, void *arg);
 static void run(void *arg);
 static void go_back_to_tls(struct approach *a);
 static bool needs_tls(const struct approach *a);
@@ -180,7 +188,7 @@ static enum flow capable(struct approach *a)
 		return troubled(a, POINT_EHLO, &what, dialogue_is_over(&a->dialogue, 2));
 	smtp_capability_read(&a->connection->can, &a->dialogue.reply);
 	if (a->connection->is_secure || a->order.host->tls.level == TLS_NONE || a->without_tls)
-		return go(a, &step_ready);
+		return go(a, &step_log_in);
 	if (a->connection->can.starttls) {
 		if (dialogue_spoke_early(&a->dialogue, POINT_STARTTLS, &what))
 			return troubled(a, POINT_STARTTLS, &what, true);
@@ -188,7 +196,7 @@ static enum flow capable(struct approach *a)
 		return await(a, &step_encrypt, a->order.patience->command_ms);
 	}
 	if (!needs_tls(a))
-		return go(a, &step_ready);
+		return go(a, &step_log_in);
 	outcome_say(&what, 454, "4.7.4", "starttls-missing",
 	    "%s does not offer STARTTLS, and %s demands TLS (level %s): nothing was sent",
 	    a->dialogue.who, tls_demand_name(a->order.host->tls.demand),
@@ -204,7 +212,7 @@ static enum flow simple(struct approach *a)
 	if (!outcome_is_ok(&what))
 		return troubled(a, POINT_HELO, &what, dialogue_is_over(&a->dialogue, 2));
 	smtp_capability_none(&a->connection->can);
-	return go(a, &step_ready);
+	return go(a, &step_log_in);
 }
 
 static enum flow encrypt(struct approach *a)
@@ -242,6 +250,55 @@ static enum flow secured(struct approach *a)
 	return go(a, &step_greet);
 }
 
+/* A route with a login is never one of plaintext; should one ever be, no password goes that way. */
+static enum flow log_in(struct approach *a)
+{
+	struct connection *c = a->connection;
+	const char *login = a->order.plan->login;
+	struct authenticate_order order = { .loop = a->order.loop,
+		.auth = a->order.auth,
+		.stream = c->stream,
+		.peer = c->peer,
+		.host = a->order.plan->next_hop,
+		.login = login,
+		.mechanisms = c->can.auth,
+		.reply_ms = a->order.patience->command_ms };
+	struct outcome what;
+
+	if (*login == '\0')
+		return go(a, &step_ready);
+	if (!c->is_secure) {
+		outcome_say(&what, 454, "4.7.0", "login-without-tls",
+		    "We log in to %s in TLS only, and there is none: nothing was sent", c->who);
+		return troubled(a, POINT_LOGIN, &what, false);
+	}
+	order.is_verified = stream_evidence(c->stream)->trust == TLS_VERIFIED;
+	dialogue_detach(&a->dialogue);
+	a->authenticate = authenticate_start(&order, on_admitted, a);
+	return await_end(a, &step_admitted);
+}
+
+static void on_admitted(const struct outcome *outcome, bool is_over, void *arg)
+{
+	struct approach *a = arg;
+
+	a->authenticate = NULL;
+	a->admitted = *outcome;
+	a->is_thrown_out = is_over;
+	run(a);
+}
+
+static enum flow admitted(struct approach *a)
+{
+	struct connection *c = a->connection;
+
+	dialogue_attach(&a->dialogue, c->stream, c->peer);
+	if (!outcome_is_ok(&a->admitted))
+		return troubled(a, POINT_LOGIN, &a->admitted, a->is_thrown_out);
+	snprintf(c->login, sizeof c->login, "%s", a->order.plan->login);
+	return go(a, &step_ready);
+}
+
 static enum flow ready(struct approach *a)
 {
 	struct connection *c = a->connection;
@@ -276,7 +333,7 @@ static enum flow troubled(
 	case DECISION_SAY_HELO:
 		smtp_command_helo(stream_output(a->connection->stream), a->order.config->hostname);
 		return await(a, &step_simple, a->order.patience->command_ms);
-	case DECISION_PLAIN_HERE: fall_back(a, what); return go(a, &step_ready);
+	case DECISION_PLAIN_HERE: fall_back(a, what); return go(a, &step_log_in);
 	case DECISION_PLAIN_AGAIN:
 		fall_back(a, what);
 		dialogue_detach(&a->dialogue);
@@ -342,6 +399,7 @@ static void release(struct approach *a)
 {
 	dial_cancel(&a->dial);
 	secure_cancel(&a->secure);
+	authenticate_cancel(&a->authenticate);
 	dialogue_finish(&a->dialogue);
 	connection_destroy(&a->connection);
 	timer_destroy(&a->turn);

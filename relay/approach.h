@@ -1,6 +1,7 @@
 /*
  * From the addresses of one host to a connection that is as safe as the plan demands, on which mail
- * may go: connect, greeting, EHLO, STARTTLS, EHLO once more. Sends nothing of a message.
+ * may go: connect, greeting, EHLO, STARTTLS, EHLO once more, our login where the plan has one. Sends
+ * nothing of a message.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "relay/base/outcome.h"
 #include "relay/connection.h"
 #include "relay/dialogue.h"
+#include "relay/ipc/asker.h"
 #include "relay/net/loop.h"
 #include "relay/outcome.h"
 #include "relay/plan.h"
@@ -23,6 +25,7 @@ struct approach_order {
 	struct loop *loop;
 	const struct config *config;
 	struct tls_context *tls;
+	struct asker *auth; /* for our login, where the plan has one */
 	const struct patience *patience;
 	const struct plan *plan;
 	const struct plan_host *host; /* of the plan */

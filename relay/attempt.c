@@ -218,6 +218,7 @@ static enum flow approach(struct attempt *a)
 	const struct approach_order order = { .loop = a->house->loop,
 		.config = a->house->config,
 		.tls = a->house->tls,
+		.auth = a->house->auth,
 		.patience = a->house->patience,
 		.plan = &a->plan,
 		.host = host(a),

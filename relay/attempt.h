@@ -27,7 +27,7 @@ struct attempt_house {
 	struct loop *loop;
 	const struct config *config;
 	struct tls_context *tls;
-	struct asker *lookup;
+	struct asker *lookup, *auth;
 	struct pool *pool; /* of connections */
 	const struct patience *patience;
 };

@@ -21,6 +21,7 @@
 
 enum {
 	LOOKUP_TIMEOUT_MS = 90000,
+	AUTH_TIMEOUT_MS = 30000,
 	RESULT_HEAD = 4096, /* of a RESULT message, besides the recipients' outcomes */
 	OUTCOME_HEAD = 100, /* of one of those, besides who and text */
 };
@@ -74,6 +75,7 @@ static void *delivery_create(struct house *house)
 		.config = house->config,
 		.tls = tls_context_create_client(house->config->delivery.ca_file),
 		.lookup = asker_create(house->loop, ASKER_RESEND, LOOKUP_TIMEOUT_MS),
+		.auth = asker_create(house->loop, ASKER_PLAIN, AUTH_TIMEOUT_MS),
 		.pool = pool_create(house->loop, &house->config->delivery),
 		.patience = &patience_default };
 	load_authorities(delivery);
@@ -96,6 +98,10 @@ static void delivery_meet(void *self, enum role role, struct channel *channel)
 
 	if (role == ROLE_LOOKUP) {
 		asker_add(delivery->attempts.lookup, channel);
+		return;
+	}
+	if (role == ROLE_AUTH) {
+		asker_add(delivery->attempts.auth, channel);
 		return;
 	}
 	if (role != ROLE_QUEUE) {
@@ -371,6 +377,7 @@ static void delivery_destroy(void *self)
 		drop(job);
 	clients_finish(&delivery->queues);
 	asker_destroy(&delivery->attempts.lookup);
+	asker_destroy(&delivery->attempts.auth);
 	pool_destroy(&delivery->attempts.pool);
 	tls_context_destroy(&delivery->attempts.tls);
 	timer_destroy(&delivery->cut);
