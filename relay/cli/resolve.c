@@ -78,9 +78,10 @@ static void make_plan(struct loop *loop, struct resolver *resolver, const struct
 {
 	struct resolving resolving = { loop, config, plan };
 
-	facts_gather(
-	    &(struct facts_order){
-		.resolver = resolver, .domain = domain, .port = config->delivery.port },
+	facts_gather(&(struct facts_order){ .loop = loop,
+			 .resolver = resolver,
+			 .domain = domain,
+			 .port = config->delivery.port },
 	    on_facts, &resolving);
 	loop_run(loop);
 }

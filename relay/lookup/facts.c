@@ -1,9 +1,11 @@
 /*
  * Gathers the facts of one domain: MX first, then the addresses of all hosts at once, then the TLSA
- * records of each host whose addresses are secure. A host's failure is that host's alone.
+ * records of each host whose addresses are secure; beside all that its MTA-STS policy. A host's
+ * failure is that host's alone, and a family's that family's.
  */
 #include "relay/lookup/facts.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +13,19 @@
 
 #include "relay/base/mem.h"
 
+/* The addresses of one family. */
+struct family_work {
+	struct host_work *work;
+	struct finding *finding; /* the host's */
+	struct query *query;
+	char expanded[DOMAIN_MAX];
+};
+
 struct host_work {
 	struct gathering *gathering;
 	struct facts_host *host;
-	struct query *ipv4, *ipv6, *cname, *tlsa;
-	bool has_links; /* the host is a CNAME */
+	struct family_work ipv4, ipv6;
+	struct query *cname, *tlsa;
 	bool is_finished;
 };
 
@@ -26,43 +36,99 @@ struct gathering {
 	void *arg;
 	struct facts facts;
 	struct query *mx;
+	struct sts_question *sts;
 	struct host_work *works; /* one for each host */
+	struct timer *at_once;   /* where there is nothing to ask */
 };
 
+static bool use_numeric(struct facts *facts);
+static void on_nothing_to_ask(void *arg);
+static void on_sts(const struct sts_finding *finding, void *arg);
 static void on_mx(const struct answer *answer, void *arg);
 static void use_mx(struct facts *facts, const struct answer *answer);
 static bool host_is_known(const struct facts *facts, const struct mx_record *mx);
 static int compare_preference(const void *a, const void *b);
 static struct facts_host *add_host(struct facts *facts);
 static void ask_addresses(struct gathering *gathering);
-static void on_ipv4(const struct answer *answer, void *arg);
-static void on_ipv6(const struct answer *answer, void *arg);
-static void use_addresses(
-    struct host_work *work, const struct answer *answer, struct finding *finding);
+static void ask_family(struct family_work *family, enum record_type type);
+static void on_addresses(const struct answer *answer, void *arg);
 static void addresses_known(struct host_work *work);
+static bool is_secure(const struct finding *finding);
 static void on_cname(const struct answer *answer, void *arg);
 static void ask_tlsa(struct host_work *work, const char *base);
 static void on_tlsa(const struct answer *answer, void *arg);
 static void use_ttl(struct facts *facts, const struct answer *answer);
 static void host_finished(struct host_work *work);
 static void finish_if_complete(struct gathering *gathering);
-static bool addresses_are_secure(const struct facts_host *host);
 
 struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg)
 {
 	struct gathering *gathering = mem_create(sizeof *gathering);
+	struct facts *facts = &gathering->facts;
 	const char *domain = order->domain;
 
-	assert(strlen(domain) < sizeof gathering->facts.domain);
+	assert(strlen(domain) < sizeof facts->domain);
 	gathering->resolver = order->resolver;
 	gathering->port = order->port;
 	gathering->done = done;
 	gathering->arg = arg;
-	gathering->facts.ttl_s = ANSWER_TTL_MAX;
-	strcpy(gathering->facts.domain, domain);
-	strcpy(gathering->facts.expanded, domain);
-	gathering->mx = resolver_start(order->resolver, domain, RECORD_MX, on_mx, gathering);
+	facts->ttl_s = ANSWER_TTL_MAX;
+	facts->is_host = order->is_host;
+	facts->is_impaired = order->is_impaired;
+	strcpy(facts->domain, domain);
+	strcpy(facts->expanded, domain);
+	if (!order->is_host) {
+		gathering->mx =
+		    resolver_start(order->resolver, domain, RECORD_MX, on_mx, gathering);
+		if (order->sts != NULL)
+			gathering->sts = sts_ask(order->sts, domain, on_sts, gathering);
+		return gathering;
+	}
+	strcpy(add_host(facts)->name, domain);
+	if (use_numeric(facts)) {
+		gathering->at_once = timer_create_in(order->loop, on_nothing_to_ask, gathering);
+		timer_set(gathering->at_once, 0);
+	} else {
+		ask_addresses(gathering);
+	}
 	return gathering;
+}
+
+/* A next hop that is an address: the operator vouches for it, and the DNS has no part in it. */
+static bool use_numeric(struct facts *facts)
+{
+	struct facts_host *host = &facts->hosts[0];
+	struct answer_address *address = &host->addresses[0];
+	struct finding *finding = NULL;
+
+	if (inet_pton(AF_INET, facts->domain, address->bytes) == 1) {
+		address->family = 4;
+		finding = &host->ipv4;
+	} else if (inet_pton(AF_INET6, facts->domain, address->bytes) == 1) {
+		address->family = 6;
+		finding = &host->ipv6;
+	}
+	if (finding == NULL)
+		return false;
+	finding->status = ANSWER_OK;
+	host->n_addresses = 1;
+	strcpy(host->expanded, host->name);
+	return true;
+}
+
+static void on_nothing_to_ask(void *arg)
+{
+	finish_if_complete(arg);
+}
+
+static void on_sts(const struct sts_finding *finding, void *arg)
+{
+	struct gathering *gathering = arg;
+
+	gathering->sts = NULL;
+	gathering->facts.sts_asked = true;
+	sts_finding_copy(&gathering->facts.sts, finding);
+	finish_if_complete(gathering);
 }
 
 static void on_mx(const struct answer *answer, void *arg)
@@ -88,6 +154,9 @@ static void on_mx(const struct answer *answer, void *arg)
 	case ANSWER_NOT_ASKED: assert(!"an answer has a status");
 	}
 	ask_addresses(gathering);
+	/* Where there is nobody to deliver to, no policy is worth waiting for. */
+	if (facts->n_hosts == 0)
+		sts_cancel(&gathering->sts);
 	finish_if_complete(gathering);
 }
 
@@ -153,56 +222,57 @@ static void ask_addresses(struct gathering *gathering)
 		strcpy(host->expanded, host->name);
 		if (work->is_finished)
 			continue;
-		work->ipv4 =
-		    resolver_start(gathering->resolver, host->name, RECORD_A, on_ipv4, work);
-		work->ipv6 =
-		    resolver_start(gathering->resolver, host->name, RECORD_AAAA, on_ipv6, work);
+		work->ipv4 = (struct family_work){ .work = work, .finding = &host->ipv4 };
+		work->ipv6 = (struct family_work){ .work = work, .finding = &host->ipv6 };
+		ask_family(&work->ipv4, RECORD_A);
+		ask_family(&work->ipv6, RECORD_AAAA);
 	}
 }
 
-static void on_ipv4(const struct answer *answer, void *arg)
+static void ask_family(struct family_work *family, enum record_type type)
 {
-	struct host_work *work = arg;
+	struct host_work *work = family->work;
 
-	work->ipv4 = NULL;
-	use_addresses(work, answer, &work->host->ipv4);
+	strcpy(family->expanded, work->host->name);
+	family->query =
+	    resolver_start(work->gathering->resolver, work->host->name, type, on_addresses, family);
 }
 
-static void on_ipv6(const struct answer *answer, void *arg)
+static void on_addresses(const struct answer *answer, void *arg)
 {
-	struct host_work *work = arg;
-
-	work->ipv6 = NULL;
-	use_addresses(work, answer, &work->host->ipv6);
-}
-
-static void use_addresses(
-    struct host_work *work, const struct answer *answer, struct finding *finding)
-{
+	struct family_work *family = arg;
+	struct host_work *work = family->work;
 	struct facts_host *host = work->host;
 
-	*finding = answer->finding;
+	family->query = NULL;
+	*family->finding = answer->finding;
 	use_ttl(&work->gathering->facts, answer);
 	for (size_t i = 0; i < answer->n_addresses && host->n_addresses < FACTS_ADDRESSES_MAX; i++)
 		host->addresses[host->n_addresses++] = answer->addresses[i];
-	if (answer->finding.status == ANSWER_OK && answer->n_links > 0) {
-		work->has_links = true;
-		strcpy(host->expanded, answer->name);
-	}
-	if (work->ipv4 == NULL && work->ipv6 == NULL)
+	if (answer->finding.status == ANSWER_OK)
+		strcpy(family->expanded, answer->name);
+	if (work->ipv4.query == NULL && work->ipv6.query == NULL)
 		addresses_known(work);
 }
 
-/* RFC 7672 2.2.2, 2.2.3: whether, and under which name, to look for TLSA records. */
+/*
+ * RFC 7672 2.2.2, 2.2.3: whether, and under which name, to look for TLSA records. The question is not
+ * asked in unsigned zones because servers are about that cannot answer it; where the addresses of one
+ * family are secure the zone is signed, so the other family's failure or insecurity is no reason to
+ * do without: the records then hold for the addresses of both, which can only be stricter.
+ */
 static void addresses_known(struct host_work *work)
 {
 	struct facts_host *host = work->host;
+	bool is_ipv4_secure = is_secure(&host->ipv4), is_ipv6_secure = is_secure(&host->ipv6);
+	const struct family_work *shows =
+	    is_ipv4_secure || (!is_ipv6_secure && host->ipv4.status == ANSWER_OK) ? &work->ipv4
+										  : &work->ipv6;
 
-	if (host->n_addresses == 0)
-		host_finished(work);
-	else if (addresses_are_secure(host))
+	strcpy(host->expanded, shows->expanded);
+	if (is_ipv4_secure || is_ipv6_secure)
 		ask_tlsa(work, host->expanded);
-	else if (work->has_links)
+	else if (strcmp(host->expanded, host->name) != 0)
 		/* Part of the chain is insecure. If its first link is secure, so is the name itself. */
 		work->cname = resolver_start(
 		    work->gathering->resolver, host->name, RECORD_CNAME, on_cname, work);
@@ -210,10 +280,10 @@ static void addresses_known(struct host_work *work)
 		host_finished(work);
 }
 
-static bool addresses_are_secure(const struct facts_host *host)
+/* A secure denial has no addresses, so that there is nothing to authenticate. */
+static bool is_secure(const struct finding *finding)
 {
-	return (host->ipv4.status != ANSWER_OK || host->ipv4.security == SECURITY_SECURE) &&
-	       (host->ipv6.status != ANSWER_OK || host->ipv6.security == SECURITY_SECURE);
+	return finding->status == ANSWER_OK && finding->security == SECURITY_SECURE;
 }
 
 static void on_cname(const struct answer *answer, void *arg)
@@ -226,8 +296,7 @@ static void on_cname(const struct answer *answer, void *arg)
 		/* Not knowing whether there are TLSA records is not the same as having none. */
 		work->host->tlsa = answer->finding;
 		host_finished(work);
-	} else if (answer->finding.status == ANSWER_OK &&
-		   answer->finding.security == SECURITY_SECURE) {
+	} else if (is_secure(&answer->finding)) {
 		ask_tlsa(work, work->host->name);
 	} else {
 		host_finished(work);
@@ -255,8 +324,7 @@ static void on_tlsa(const struct answer *answer, void *arg)
 {
 	struct host_work *work = arg;
 	struct facts_host *host = work->host;
-	bool is_found =
-	    answer->finding.status == ANSWER_OK && answer->finding.security == SECURITY_SECURE;
+	bool is_found = is_secure(&answer->finding);
 
 	work->tlsa = NULL;
 	host->tlsa = answer->finding;
@@ -295,7 +363,9 @@ static void host_finished(struct host_work *work)
 
 static void finish_if_complete(struct gathering *gathering)
 {
-	for (size_t i = 0; i < gathering->facts.n_hosts; i++) {
+	if (gathering->mx != NULL || gathering->sts != NULL)
+		return;
+	for (size_t i = 0; gathering->works != NULL && i < gathering->facts.n_hosts; i++) {
 		if (!gathering->works[i].is_finished)
 			return;
 	}
@@ -310,9 +380,11 @@ void facts_cancel(struct gathering **gathering)
 	if (old == NULL)
 		return;
 	query_cancel(&old->mx);
+	sts_cancel(&old->sts);
+	timer_destroy(&old->at_once);
 	for (size_t i = 0; old->works != NULL && i < old->facts.n_hosts; i++) {
-		query_cancel(&old->works[i].ipv4);
-		query_cancel(&old->works[i].ipv6);
+		query_cancel(&old->works[i].ipv4.query);
+		query_cancel(&old->works[i].ipv6.query);
 		query_cancel(&old->works[i].cname);
 		query_cancel(&old->works[i].tlsa);
 	}
@@ -330,5 +402,6 @@ void facts_finish(struct facts *facts)
 		free(facts->hosts[i].records);
 	}
 	free(facts->hosts);
+	sts_finding_finish(&facts->sts);
 	*facts = (struct facts){ 0 };
 }

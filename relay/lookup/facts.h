@@ -13,6 +13,7 @@
 #include "relay/lookup/answer.h"
 #include "relay/lookup/resolver.h"
 #include "relay/lookup/sts.h"
+#include "relay/net/loop.h"
 
 enum {
 	FACTS_HOSTS_MAX = 20,
@@ -32,8 +33,9 @@ struct facts_host {
 
 	/*
 	 * The TLSA records of the delivery port under tlsa_base: the expanded name if the chain to it is secure
-	 * and it has some, else the name. Not asked where the addresses aren't secure (RFC 7672 2.2.2).
-	 * An error at the first name is the finding: the second isn't asked then.
+	 * and it has some, else the name. Not asked where the addresses aren't secure (RFC 7672 2.2.2);
+	 * one family that is suffices, since it shows the zone to be signed, and what is found holds for
+	 * the addresses of both. An error at the first name is the finding: the second isn't asked then.
 	 */
 	struct finding tlsa;
 	char tlsa_base[DOMAIN_MAX]; /* "" if not asked */
@@ -65,6 +67,7 @@ typedef void facts_done(const struct facts *facts, void *arg);
 
 /* What to ask about, and whom. All of it is copied. */
 struct facts_order {
+	struct loop *loop;
 	struct resolver *resolver; /* while is_impaired: one that validates nothing */
 	struct sts *sts;           /* NULL: MTA-STS is not asked for */
 	const char *domain;        /* canonical; with is_host a host's name, or a numeric address */
@@ -74,8 +77,9 @@ struct facts_order {
 };
 
 /*
- * Asks all there is to ask, as much at once as possible (RFC 7672 2.2.3). done is called exactly
- * once, never from inside this; every question under it has its own timeout.
+ * Asks all there is to ask, as much at once as possible (RFC 7672 2.2.3), and nothing about a numeric
+ * address. done is called exactly once, never from inside this; every question under it has its own
+ * timeout.
  */
 struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg);
 

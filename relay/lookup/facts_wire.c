@@ -10,10 +10,14 @@
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
 
-enum { FACTS_VERSION = 1 };
+enum { FACTS_VERSION = 2 };
 
 static void put_finding(struct buffer *out, const struct finding *finding);
+static void put_sts(struct buffer *out, const struct sts_finding *sts);
 static void put_host(struct buffer *out, const struct facts_host *host);
+static bool is_consistent(const struct facts *facts, size_t n_hosts);
+static bool get_sts(struct wire_reader *in, struct sts_finding *sts);
+static bool get_policy(struct wire_reader *in, struct sts_finding *sts);
 static bool get_finding(struct wire_reader *in, struct finding *finding);
 static bool get_host(struct wire_reader *in, struct facts_host *host);
 static bool get_addresses(struct wire_reader *in, struct facts_host *host);
@@ -29,6 +33,10 @@ void facts_encode(const struct facts *facts, struct buffer *out)
 	put_finding(out, &facts->mx);
 	wire_put_u8(out, facts->null_mx);
 	wire_put_u8(out, facts->implicit_mx);
+	wire_put_u8(out, facts->is_host);
+	wire_put_u8(out, facts->is_impaired);
+	wire_put_u8(out, facts->sts_asked);
+	put_sts(out, &facts->sts);
 	wire_put_u32(out, facts->ttl_s);
 	wire_put_u32(out, (uint32_t)facts->n_hosts);
 	for (size_t i = 0; i < facts->n_hosts; i++)
@@ -40,6 +48,22 @@ static void put_finding(struct buffer *out, const struct finding *finding)
 	wire_put_u8(out, (uint8_t)finding->status);
 	wire_put_u8(out, (uint8_t)finding->security);
 	wire_put_text(out, finding->why);
+}
+
+static void put_sts(struct buffer *out, const struct sts_finding *sts)
+{
+	wire_put_u8(out, (uint8_t)sts->problem);
+	wire_put_text(out, sts->why);
+	wire_put_u8(out, sts->has_policy);
+	if (!sts->has_policy)
+		return;
+	wire_put_u8(out, (uint8_t)sts->policy.mode);
+	wire_put_u32(out, sts->policy.max_age_s);
+	wire_put_text(out, sts->id);
+	wire_put_i64(out, sts->expires_s);
+	wire_put_u32(out, (uint32_t)sts->policy.n_mx);
+	for (size_t i = 0; i < sts->policy.n_mx; i++)
+		wire_put_text(out, sts->policy.mx[i]);
 }
 
 static void put_host(struct buffer *out, const struct facts_host *host)
@@ -82,11 +106,12 @@ bool facts_decode(const void *bytes, size_t n, struct facts *facts)
 	       get_text(&in, facts->domain, sizeof facts->domain) &&
 	       get_text(&in, facts->expanded, sizeof facts->expanded) &&
 	       get_finding(&in, &facts->mx) && get_bool(&in, &facts->null_mx) &&
-	       get_bool(&in, &facts->implicit_mx);
+	       get_bool(&in, &facts->implicit_mx) && get_bool(&in, &facts->is_host) &&
+	       get_bool(&in, &facts->is_impaired) && get_bool(&in, &facts->sts_asked) &&
+	       get_sts(&in, &facts->sts);
 	facts->ttl_s = wire_get_u32(&in);
 	n_hosts = wire_get_count(&in, 1);
-	good = good && facts->ttl_s <= ANSWER_TTL_MAX && n_hosts <= FACTS_HOSTS_MAX &&
-	       !(facts->null_mx && n_hosts > 0) && !(facts->implicit_mx && n_hosts != 1);
+	good = good && is_consistent(facts, n_hosts);
 	if (good && n_hosts > 0)
 		facts->hosts = mem_create(n_hosts * sizeof *facts->hosts);
 	while (good && facts->n_hosts < n_hosts)
@@ -95,6 +120,59 @@ bool facts_decode(const void *bytes, size_t n, struct facts *facts)
 		return true;
 	facts_finish(facts);
 	return false;
+}
+
+static bool is_consistent(const struct facts *facts, size_t n_hosts)
+{
+	if (facts->ttl_s > ANSWER_TTL_MAX || n_hosts > FACTS_HOSTS_MAX)
+		return false;
+	if ((facts->null_mx && n_hosts > 0) || (facts->implicit_mx && n_hosts != 1))
+		return false;
+	if (facts->is_host && (facts->null_mx || facts->implicit_mx || facts->sts_asked ||
+				  facts->mx.status != ANSWER_NOT_ASKED || n_hosts != 1))
+		return false;
+	return facts->sts_asked ||
+	       (!facts->sts.has_policy && facts->sts.problem == STS_PROBLEM_NONE);
+}
+
+static bool get_sts(struct wire_reader *in, struct sts_finding *sts)
+{
+	uint8_t problem = wire_get_u8(in);
+	bool has_policy;
+
+	if (problem > STS_PROBLEM_INVALID)
+		return false;
+	sts->problem = (enum sts_problem)problem;
+	return get_text(in, sts->why, sizeof sts->why) && get_bool(in, &has_policy) &&
+	       (!has_policy || get_policy(in, sts));
+}
+
+/* Finished with the facts from its first allocation on. */
+static bool get_policy(struct wire_reader *in, struct sts_finding *sts)
+{
+	struct sts_policy *policy = &sts->policy;
+	uint8_t mode = wire_get_u8(in);
+	char pattern[DOMAIN_MAX + 2];
+	size_t n;
+
+	if (mode > STS_MODE_ENFORCE)
+		return false;
+	policy->mode = (enum sts_mode)mode;
+	policy->max_age_s = wire_get_u32(in);
+	if (policy->max_age_s > STS_AGE_MAX || !get_text(in, sts->id, sizeof sts->id))
+		return false;
+	sts->expires_s = wire_get_i64(in);
+	n = wire_get_count(in, 4);
+	if (in->failed || n > STS_MX_MAX)
+		return false;
+	sts->has_policy = true;
+	policy->mx = mem_create(n * sizeof *policy->mx);
+	for (size_t i = 0; i < n; i++) {
+		if (!get_text(in, pattern, sizeof pattern))
+			return false;
+		policy->mx[policy->n_mx++] = mem_copy_text(pattern);
+	}
+	return true;
 }
 
 static bool get_finding(struct wire_reader *in, struct finding *finding)

@@ -531,15 +531,3 @@ void sts_destroy(struct sts **sts)
 	free(old);
 	*sts = NULL;
 }
-
-void sts_finding_copy(struct sts_finding *to, const struct sts_finding *from)
-{
-	*to = *from;
-	sts_policy_copy(&to->policy, &from->policy);
-}
-
-void sts_finding_finish(struct sts_finding *finding)
-{
-	sts_policy_finish(&finding->policy);
-	*finding = (struct sts_finding){ .problem = STS_PROBLEM_NONE };
-}

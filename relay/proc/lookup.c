@@ -72,7 +72,8 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 	request->channel = channel;
 	request->number = m->facts_ask.number;
 	TAILQ_INSERT_TAIL(&lookup->requests, request, link);
-	request->gathering = facts_gather(&(struct facts_order){ .resolver = lookup->resolver,
+	request->gathering = facts_gather(&(struct facts_order){ .loop = lookup->house->loop,
+					      .resolver = lookup->resolver,
 					      .domain = domain,
 					      .port = lookup->house->config->delivery.port },
 	    on_facts, request);

@@ -1,7 +1,9 @@
 /*
- * Facts gathered from a scripted DNS: this file is the resolver that facts.c asks. A script is lines
- * "TYPE NAME STATUS SECURITY [ttl=N] [to=NAME] [RECORD,...]"; what it does not mention is NXDOMAIN,
- * secure. Every case is played in the order of the questions and once more in the opposite order.
+ * Facts gathered from a scripted DNS: this file is the resolver that facts.c asks, and the keeper of
+ * MTA-STS policies. A script is lines "TYPE NAME STATUS SECURITY [ttl=N] [to=NAME] [RECORD,...]", and
+ * perhaps "STS enforce|dns"; what it does not mention is NXDOMAIN, secure, and without STS no policy is
+ * asked for. Every case is played in the order of the questions, the policy last, and once more in
+ * the opposite order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,7 @@
 
 #include "relay/base/mem.h"
 #include "relay/lookup/facts.h"
+#include "relay/net/loop.h"
 
 enum { QUERIES_MAX = 4096 };
 
@@ -27,10 +30,22 @@ struct query {
 	void *arg;
 };
 
+struct sts_question {
+	struct resolver *resolver;
+	sts_done *done;
+	void *arg;
+};
+
+struct sts {
+	struct resolver *resolver;
+};
+
 struct resolver {
 	const char *script;
 	struct query *waiting[QUERIES_MAX];
 	size_t n_waiting, n_asked, n_tlsa_asked, n_cancelled;
+	struct sts_question *sts; /* NULL: nothing is asked */
+	size_t n_sts_asked;
 };
 
 struct facts_case {
@@ -79,15 +94,30 @@ static const struct facts_case cases[] = {
 	{ "T12 insecure addresses: TLSA is not asked",
 	    MX "A mx.test ok insecure 192.0.2.1\n" NO_AAAA TLSA("mx.test"),
 	    MX_SECURE "10 mx.test ok/insecure no data/secure 192.0.2.1\n" },
-	{ "T12 one family insecure: TLSA is not asked",
+	{ "T12 both families insecure: TLSA is not asked",
+	    MX "A mx.test ok insecure 192.0.2.1\nAAAA mx.test ok insecure 2001:db8::1\n" TLSA(
+		"mx.test"),
+	    MX_SECURE "10 mx.test ok/insecure ok/insecure 192.0.2.1 2001:db8::1\n" },
+	{ "T12 one family secure is enough: what is found holds for both",
 	    MX A "AAAA mx.test ok insecure 2001:db8::1\n" TLSA("mx.test"),
-	    MX_SECURE "10 mx.test ok/secure ok/insecure 192.0.2.1 2001:db8::1\n" },
+	    MX_SECURE "10 mx.test ok/secure ok/insecure 192.0.2.1 2001:db8::1 base=mx.test "
+		      "tlsa=ok/secure 3-1-1\n" },
+	{ "T12 a secure denial is no secure address",
+	    MX "A mx.test ok insecure 192.0.2.1\n" NO_AAAA TLSA("mx.test"),
+	    MX_SECURE "10 mx.test ok/insecure no data/secure 192.0.2.1\n" },
 	{ "T12 no addresses: TLSA is not asked", MX TLSA("mx.test"),
 	    MX_SECURE "10 mx.test no such name/secure no such name/secure\n" },
-	{ "N17 one family fails, the other serves",
+	{ "N17 T12 AAAA is bogus, A serves and TLSA is asked",
 	    MX A "AAAA mx.test bogus bogus\n" TLSA("mx.test"),
 	    "d.test ok/secure ttl=0\n10 mx.test ok/secure bogus/bogus 192.0.2.1 base=mx.test "
 	    "tlsa=ok/secure 3-1-1\n" },
+	{ "N17 T12 A fails, AAAA serves and TLSA is asked",
+	    MX "A mx.test error insecure\nAAAA mx.test ok secure 2001:db8::1\n" TLSA("mx.test"),
+	    "d.test ok/secure ttl=0\n10 mx.test error/insecure ok/secure 2001:db8::1 base=mx.test "
+	    "tlsa=ok/secure 3-1-1\n" },
+	{ "N17 both families fail",
+	    MX "A mx.test error insecure\nAAAA mx.test bogus bogus\n" TLSA("mx.test"),
+	    "d.test ok/secure ttl=0\n10 mx.test error/insecure bogus/bogus\n" },
 	{ "T13 insecure MX: TLSA is asked, route decides",
 	    "MX d.test ok insecure 10:mx.test\n" A NO_AAAA TLSA("mx.test"),
 	    "d.test ok/insecure ttl=300\n" HOST " base=mx.test tlsa=ok/secure 3-1-1\n" },
@@ -117,6 +147,40 @@ static const struct facts_case cases[] = {
 	       "CNAME mx.test ok secure\n" TLSA("real.test") TLSA("mx.test"),
 	    MX_SECURE "10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test base=mx.test "
 		      "tlsa=ok/secure 3-1-1\n" },
+	{ "T14 the secure family's chain is the one that counts",
+	    MX "A mx.test ok insecure to=old.test 192.0.2.1\n"
+	       "AAAA mx.test ok secure to=real.test 2001:db8::1\n" TLSA("old.test")
+		   TLSA("real.test"),
+	    MX_SECURE "10 mx.test ok/insecure ok/secure 192.0.2.1 2001:db8::1 to=real.test "
+		      "base=real.test tlsa=ok/secure 3-1-1\n" },
+	{ "T14 one family of a secure CNAME fails",
+	    MX "A mx.test bogus bogus\nAAAA mx.test ok secure to=real.test 2001:db8::1\n" TLSA(
+		"real.test"),
+	    "d.test ok/secure ttl=0\n10 mx.test bogus/bogus ok/secure 2001:db8::1 to=real.test "
+	    "base=real.test tlsa=ok/secure 3-1-1\n" },
+	{ "T14 T10 a failure at the original name is the finding",
+	    MX
+	    "A mx.test ok secure to=real.test 192.0.2.1\nAAAA mx.test nodata secure to=real.test\n"
+	    "TLSA _25._tcp.mx.test bogus bogus\n",
+	    "d.test ok/secure ttl=0\n" HOST " to=real.test base=mx.test tlsa=bogus/bogus\n" },
+	{ "T14 T10 partly insecure chain, and TLSA at the original name fails",
+	    MX "A mx.test ok insecure to=real.test 192.0.2.1\nAAAA mx.test nodata insecure\n"
+	       "CNAME mx.test ok secure\nTLSA _25._tcp.mx.test error insecure\n",
+	    "d.test ok/secure ttl=0\n10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test "
+	    "base=mx.test tlsa=error/insecure\n" },
+	{ "T14 no MX, the domain is a secure CNAME",
+	    "MX d.test nodata secure to=e.test\nA d.test ok secure to=e.test 192.0.2.1\n"
+	    "AAAA d.test nodata secure to=e.test\n" TLSA("e.test"),
+	    "d.test no data/secure ttl=300 to=e.test implicit\n"
+	    "0 d.test ok/secure no data/secure 192.0.2.1 to=e.test base=e.test tlsa=ok/secure "
+	    "3-1-1\n" },
+	{ "T14 no MX, the domain is a secure CNAME into an insecure zone",
+	    "MX d.test nodata insecure to=e.test\nA d.test ok insecure to=e.test 192.0.2.1\n"
+	    "AAAA d.test nodata insecure to=e.test\nCNAME d.test ok secure\n" TLSA("e.test")
+		TLSA("d.test"),
+	    "d.test no data/insecure ttl=300 to=e.test implicit\n"
+	    "0 d.test ok/insecure no data/insecure 192.0.2.1 to=e.test base=d.test tlsa=ok/secure "
+	    "3-1-1\n" },
 	{ "T14 insecure CNAME: no TLSA",
 	    MX "A mx.test ok insecure to=real.test 192.0.2.1\n"
 	       "AAAA mx.test nodata insecure to=real.test\n"
@@ -132,9 +196,46 @@ static const struct facts_case cases[] = {
 		"mx.test") "A b.test error insecure\nAAAA b.test error insecure\n",
 	    "d.test ok/secure ttl=0\n" HOST " base=mx.test tlsa=ok/secure 3-1-1\n"
 	    "20 b.test error/insecure error/insecure\n" },
+
+	/* ---- MTA-STS ---- */
+	{ "T21 a policy beside the hosts", MX A NO_AAAA TLSA("mx.test") "STS enforce\n",
+	    MX_SECURE "sts enforce mx.test,*.b.test until 2000000000\n" HOST
+		      " base=mx.test tlsa=ok/secure 3-1-1\n" },
+	{ "T20 a policy that could not be learned", MX A NO_AAAA "STS dns\n",
+	    MX_SECURE "sts dns (scripted)\n" HOST " base=mx.test tlsa=no such name/secure\n" },
+	{ "T21 no host has an address: the policy still says whose fault that is",
+	    MX "STS enforce\n",
+	    MX_SECURE "sts enforce mx.test,*.b.test until 2000000000\n"
+		      "10 mx.test no such name/secure no such name/secure\n" },
+};
+
+/* Next hops that the operator wrote. */
+static const struct {
+	const char *name, *host, *script, *facts;
+	bool is_impaired;
+} host_cases[] = {
+	{ "no MX, no MTA-STS; TLSA of its port", "mx.test",
+	    A NO_AAAA "TLSA _587._tcp.mx.test ok secure 3-1-1\n" TLSA("mx.test") "STS enforce\n",
+	    "mx.test not asked/insecure ttl=300 host\n0 mx.test ok/secure no data/secure 192.0.2.1 "
+	    "base=mx.test tlsa=ok/secure 3-1-1\n",
+	    false },
+	{ "no such host", "mx.test", "",
+	    "mx.test not asked/insecure ttl=300 host\n"
+	    "0 mx.test no such name/secure no such name/secure\n",
+	    false },
+	{ "IPv4: no DNS at all", "192.0.2.7", "MX 192.0.2.7 error insecure\nSTS enforce\n",
+	    "192.0.2.7 not asked/insecure ttl=86400 host\n"
+	    "0 192.0.2.7 ok/insecure not asked/insecure 192.0.2.7\n",
+	    false },
+	{ "IPv6: no DNS at all", "2001:db8::7", "",
+	    "2001:db8::7 not asked/insecure ttl=86400 host impaired\n"
+	    "0 2001:db8::7 not asked/insecure ok/insecure 2001:db8::7\n",
+	    true },
 };
 
 static char *play(const char *script, bool backwards, struct resolver *resolver);
+static void run(struct facts_order *order, bool backwards, struct buffer *out);
+static void answer_sts(struct resolver *resolver);
 static void on_facts(const struct facts *facts, void *arg);
 static void print_facts(const struct facts *facts, struct buffer *out);
 static void print_host(const struct facts_host *host, struct buffer *out);
@@ -176,6 +277,27 @@ void query_cancel(struct query **query)
 	*query = NULL;
 }
 
+struct sts_question *sts_ask(struct sts *sts, const char *domain, sts_done *done, void *arg)
+{
+	struct sts_question *question = mem_create(sizeof *question);
+
+	assert_string_equal(domain, "d.test");
+	assert_null(sts->resolver->sts);
+	*question = (struct sts_question){ .resolver = sts->resolver, .done = done, .arg = arg };
+	sts->resolver->sts = question;
+	sts->resolver->n_sts_asked++;
+	return question;
+}
+
+void sts_cancel(struct sts_question **question)
+{
+	if (*question == NULL)
+		return;
+	(*question)->resolver->sts = NULL;
+	free(*question);
+	*question = NULL;
+}
+
 static void test_cases(void **state)
 {
 	size_t n_wrong = 0;
@@ -201,16 +323,50 @@ static void test_cases(void **state)
 static char *play(const char *script, bool backwards, struct resolver *resolver)
 {
 	struct buffer out;
+	struct sts sts = { resolver };
+	struct facts_order order = { .resolver = resolver, .domain = "d.test", .port = 25 };
 
 	buffer_init(&out, 1 << 20);
 	resolver->script = script;
-	assert_non_null(facts_gather(
-	    &(struct facts_order){ .resolver = resolver, .domain = "d.test", .port = 25 }, on_facts,
-	    &out));
-	assert_int_equal(out.n, 0);
+	if (strstr(script, "STS ") != NULL)
+		order.sts = &sts;
+	run(&order, backwards, &out);
+	return buffer_take(&out);
+}
+
+static void run(struct facts_order *order, bool backwards, struct buffer *out)
+{
+	struct resolver *resolver = order->resolver;
+
+	assert_non_null(facts_gather(order, on_facts, out));
+	assert_int_equal(out->n, 0);
+	if (backwards)
+		answer_sts(resolver);
 	while (resolver->n_waiting > 0)
 		answer_one(resolver, backwards ? resolver->n_waiting - 1 : 0);
-	return buffer_take(&out);
+	answer_sts(resolver);
+}
+
+static void answer_sts(struct resolver *resolver)
+{
+	static char *patterns[] = { (char *)"mx.test", (char *)"*.b.test" };
+	struct sts_finding finding = { 0 };
+	struct sts_question *question = resolver->sts;
+
+	if (question == NULL)
+		return;
+	resolver->sts = NULL;
+	if (strstr(resolver->script, "STS enforce\n") != NULL) {
+		finding = (struct sts_finding){ .has_policy = true,
+			.policy = { STS_MODE_ENFORCE, 86400, patterns, 2 },
+			.id = "1a",
+			.expires_s = 2000000000 };
+	} else {
+		finding.problem = STS_PROBLEM_DNS;
+		strcpy(finding.why, "scripted");
+	}
+	question->done(&finding, question->arg);
+	free(question);
 }
 
 static void on_facts(const struct facts *facts, void *arg)
@@ -239,8 +395,17 @@ static void print_facts(const struct facts *facts, struct buffer *out)
 	    security_name(facts->mx.security), facts->ttl_s);
 	if (strcmp(facts->expanded, facts->domain) != 0)
 		buffer_print(out, " to=%s", facts->expanded);
-	buffer_print(
-	    out, "%s%s\n", facts->null_mx ? " null" : "", facts->implicit_mx ? " implicit" : "");
+	buffer_print(out, "%s%s%s%s\n", facts->null_mx ? " null" : "",
+	    facts->implicit_mx ? " implicit" : "", facts->is_host ? " host" : "",
+	    facts->is_impaired ? " impaired" : "");
+	if (facts->sts.has_policy)
+		buffer_print(out, "sts %s %s,%s until %lld\n",
+		    facts->sts.policy.mode == STS_MODE_ENFORCE ? "enforce" : "?",
+		    facts->sts.policy.mx[0], facts->sts.policy.mx[1],
+		    (long long)facts->sts.expires_s);
+	else if (facts->sts_asked)
+		buffer_print(out, "sts %s (%s)\n",
+		    facts->sts.problem == STS_PROBLEM_DNS ? "dns" : "?", facts->sts.why);
 	for (size_t i = 0; i < facts->n_hosts; i++)
 		print_host(&facts->hosts[i], out);
 }
@@ -378,6 +543,53 @@ static void read_record(char *word, enum record_type type, struct answer *answer
 	}
 }
 
+/* N13, N14: where nobody takes mail the answer does not wait for a policy, which may take a minute. */
+static void test_no_policy_is_waited_for(void **state)
+{
+	static const char *const scripts[] = { "MX d.test nx secure\nSTS enforce\n",
+		"MX d.test ok secure 0:.\nSTS enforce\n", "MX d.test bogus bogus\nSTS enforce\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+		struct resolver resolver = { 0 };
+		char *got = play(scripts[i], false, &resolver);
+
+		assert_int_equal(resolver.n_sts_asked, 1);
+		assert_int_equal(strncmp(got, "d.test ", 7), 0);
+		assert_null(strstr(got, "sts "));
+		free(got);
+	}
+}
+
+static void test_hosts_of_the_operator(void **state)
+{
+	struct loop *loop = loop_create();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof host_cases / sizeof *host_cases; i++) {
+		struct resolver resolver = { .script = host_cases[i].script };
+		struct sts sts = { &resolver };
+		struct facts_order order = { .loop = loop,
+			.resolver = &resolver,
+			.sts = &sts,
+			.domain = host_cases[i].host,
+			.is_host = true,
+			.is_impaired = host_cases[i].is_impaired,
+			.port = 587 };
+		struct buffer out;
+
+		buffer_init(&out, 1 << 16);
+		run(&order, false, &out);
+		loop_run_once(loop, false);
+		if (strcmp(buffer_text(&out), host_cases[i].facts) != 0)
+			fail_msg("%s:\n--- wanted\n%s--- got\n%s", host_cases[i].name,
+			    host_cases[i].facts, buffer_text(&out));
+		assert_int_equal(resolver.n_sts_asked, 0);
+		buffer_finish(&out);
+	}
+	loop_destroy(&loop);
+}
+
 /* N9: of a thousand MX the best are kept, and nothing is asked about the others. */
 static void test_hosts_are_bounded(void **state)
 {
@@ -423,24 +635,27 @@ static void test_name_too_long_for_tlsa(void **state)
 /* Cancelled after any number of answers: no callback, nothing left waiting. */
 static void test_cancel_at_each_point(void **state)
 {
-	const char *script = cases[0].script;
+	const char *script = MX A NO_AAAA TLSA("mx.test") "STS enforce\n";
 
 	(void)state;
-	for (size_t n = 0; n < 4; n++) {
+	for (size_t n = 0; n < 5; n++) {
 		struct resolver resolver = { .script = script };
+		struct sts sts = { &resolver };
 		struct buffer out;
 		struct gathering *gathering;
 
 		buffer_init(&out, 1 << 16);
 		gathering = facts_gather(
-		    &(struct facts_order){ .resolver = &resolver, .domain = "d.test", .port = 25 },
+		    &(struct facts_order){
+			.resolver = &resolver, .sts = &sts, .domain = "d.test", .port = 25 },
 		    on_facts, &out);
 		for (size_t i = 0; i < n; i++)
 			answer_one(&resolver, 0);
-		assert_true(resolver.n_waiting > 0);
+		assert_true(resolver.n_waiting + (resolver.sts != NULL) > 0);
 		facts_cancel(&gathering);
 		assert_null(gathering);
 		assert_int_equal(resolver.n_waiting, 0);
+		assert_null(resolver.sts);
 		assert_int_equal(out.n, 0);
 		facts_cancel(&gathering);
 		buffer_finish(&out);
@@ -450,11 +665,19 @@ static void test_cancel_at_each_point(void **state)
 /* Facts cut anywhere, or with a byte too many, are none; a changed byte is none or harmless. */
 static void test_decode_is_strict(void **state)
 {
+	static char *patterns[] = { (char *)"mx.test", (char *)"*.b.test" };
 	struct facts facts = { .domain = "d.test",
 		.expanded = "e.test",
 		.mx = { ANSWER_OK, SECURITY_SECURE, "" },
 		.n_hosts = 1,
-		.ttl_s = 5 };
+		.ttl_s = 5,
+		.sts_asked = true,
+		.sts = { .has_policy = true,
+		    .policy = { STS_MODE_TESTING, 86400, patterns, 2 },
+		    .id = "20260101T000000",
+		    .expires_s = 1800000000,
+		    .problem = STS_PROBLEM_WEBPKI,
+		    .why = "its certificate has expired" } };
 	struct facts_host *host = facts.hosts = mem_create(sizeof *host);
 	struct buffer bytes;
 	struct facts copy;
@@ -495,11 +718,46 @@ static void test_decode_is_strict(void **state)
 	assert_true(facts_decode(bytes.bytes, bytes.n, &copy));
 	assert_int_equal(copy.hosts[0].n_malformed, 2);
 	assert_string_equal(copy.hosts[0].ipv6.why, "no answer in time");
+	assert_int_equal(copy.sts.policy.n_mx, 2);
+	assert_string_equal(copy.sts.policy.mx[1], "*.b.test");
+	assert_int_equal(copy.sts.expires_s, 1800000000);
+	assert_string_equal(copy.sts.why, "its certificate has expired");
 	facts_finish(&copy);
 	buffer_add(&bytes, "", 1);
 	assert_false(facts_decode(bytes.bytes, bytes.n, &copy));
 	buffer_finish(&bytes);
+	facts.sts = (struct sts_finding){ 0 }; /* its patterns are not for freeing */
 	facts_finish(&facts);
+}
+
+/* What contradicts itself is no facts: such bytes were not written by facts_encode(). */
+static void test_decode_wants_sense(void **state)
+{
+	static const struct facts nonsense[] = {
+		{ .domain = "d.test", .null_mx = true, .n_hosts = 1 },
+		{ .domain = "d.test", .implicit_mx = true },
+		{ .domain = "d.test", .is_host = true },
+		{ .domain = "d.test", .is_host = true, .n_hosts = 1, .sts_asked = true },
+		{ .domain = "d.test",
+		    .is_host = true,
+		    .n_hosts = 1,
+		    .mx = { ANSWER_OK, SECURITY_SECURE, "" } },
+		{ .domain = "d.test", .sts = { .problem = STS_PROBLEM_DNS } },
+		{ .domain = "d.test", .ttl_s = ANSWER_TTL_MAX + 1 },
+	};
+	struct facts_host host = { .name = "mx.test" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
+		struct facts facts = nonsense[i], copy;
+		struct buffer bytes;
+
+		facts.hosts = &host;
+		buffer_init(&bytes, FACTS_ENCODED_MAX);
+		facts_encode(&facts, &bytes);
+		assert_false(facts_decode(bytes.bytes, bytes.n, &copy));
+		buffer_finish(&bytes);
+	}
 }
 
 /* The largest facts there can be stay below the maximum that both ends of the channel allow. */
@@ -512,6 +770,16 @@ static void test_largest_facts_fit(void **state)
 	(void)state;
 	facts.hosts = mem_create(FACTS_HOSTS_MAX * sizeof *facts.hosts);
 	facts.n_hosts = FACTS_HOSTS_MAX;
+	facts.sts_asked = facts.sts.has_policy = true;
+	memset(facts.sts.why, 'g', STS_WHY_MAX - 1);
+	facts.sts.policy.mx = mem_create(STS_MX_MAX * sizeof *facts.sts.policy.mx);
+	facts.sts.policy.n_mx = STS_MX_MAX;
+	for (size_t i = 0; i < STS_MX_MAX; i++) {
+		char pattern[DOMAIN_MAX + 2] = "*.";
+
+		memset(pattern + 2, 'h', DOMAIN_MAX - 1);
+		facts.sts.policy.mx[i] = mem_copy_text(pattern);
+	}
 	for (size_t i = 0; i < facts.n_hosts; i++) {
 		struct facts_host *host = &facts.hosts[i];
 
@@ -545,10 +813,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_no_policy_is_waited_for),
+		cmocka_unit_test(test_hosts_of_the_operator),
 		cmocka_unit_test(test_hosts_are_bounded),
 		cmocka_unit_test(test_name_too_long_for_tlsa),
 		cmocka_unit_test(test_cancel_at_each_point),
 		cmocka_unit_test(test_decode_is_strict),
+		cmocka_unit_test(test_decode_wants_sense),
 		cmocka_unit_test(test_largest_facts_fit),
 	};
 
