@@ -1,15 +1,7 @@
 /*
- * Facts in, plan out, both as lines of text so that the table reads as documentation.
- *
- * Facts: "mx=STATUS/SECURITY [expanded=NAME] [null] [implicit]", then one line for each host:
- * "PREFERENCE NAME [a=STATUS/SECURITY:ADDRESS,...] [aaaa=...] [to=EXPANDED] [base=NAME]
- * [tlsa=STATUS/SECURITY:U-S-M,...]", where U-S-M! has data of a wrong length and "short" is less
- * than a record. a and aaaa are nodata/secure if not given, tlsa is not asked.
- * NAME "!x" is what can't be a host, "." a null MX.
- *
- * Plans: "refused CODE NAME" if there is nothing to try, then the hosts:
- * "PREFERENCE NAME ADDRESSES LEVEL by DEMAND [tlsa=N|unusable] [sni=] [names=] [pins=U-S-M:DATA,...]
- * | CODE NAME".
+ * Which hosts, at which addresses, in which order: from the MX records, and where the operator names the
+ * next hop. What TLS they must show is in test_route_policy.c, test_route_partner.c and test_route_wish.c;
+ * test_route_product.c holds every combination against what must be true of all.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,79 +9,41 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "relay/base/clock.h"
-#include "relay/base/mem.h"
 #include "relay/route.h"
+#include "route_play.h"
 
-#define DOMAIN "d.example"
+#define DOMAIN ROUTE_DOMAIN
 
-struct setting {
-	enum tls_level level;
-	struct config_partner *partner;
-	bool allow_loopback, no_ipv4, no_ipv6;
+static const struct config_route smarthost = { .domain = (char *)"*",
+	.host = (char *)"smart.example",
+	.port = 587,
+	.level = TLS_VERIFY,
+	.login = (char *)"us@smart.example" };
+static const struct config_route to_dane = {
+	.domain = (char *)"*", .host = (char *)"smart.example", .port = 25, .level = TLS_DANE
 };
-
-struct route_case {
-	const char *name;
-	struct setting setting;
-	const char *facts, *plan;
+static const struct config_route to_dane_login = { .domain = (char *)"*",
+	.host = (char *)"smart.example",
+	.port = 587,
+	.level = TLS_DANE,
+	.login = (char *)"us" };
+static const struct config_route to_dane_only = {
+	.domain = (char *)"*", .host = (char *)"smart.example", .port = 25, .level = TLS_DANE_ONLY
 };
-
-static char *star_mail[] = { (char *)"*.mail.example" };
-static char *prints[] = { (
-    char *)"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" };
-
-static char *keys[] = { (
-    char *)"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" };
-static struct config_certificate cas[] = { { (uint8_t *)"\x30\x82", 2 },
-	{ (uint8_t *)"\x30\x83", 2 } };
-
-static struct config_partner none = { .name = (char *)DOMAIN, .level = TLS_NONE };
-static struct config_partner may = { .name = (char *)DOMAIN, .level = TLS_MAY };
-static struct config_partner encrypt = { .name = (char *)DOMAIN, .level = TLS_ENCRYPT };
-static struct config_partner verify = { .name = (char *)DOMAIN, .level = TLS_VERIFY };
-static struct config_partner secure = { .name = (char *)DOMAIN,
-	.level = TLS_SECURE,
-	.ca_file = (char *)"/ca.pem",
-	.cas = cas,
-	.n_cas = 2 };
-static struct config_partner secure_key = { .name = (char *)DOMAIN,
-	.level = TLS_SECURE,
-	.mx = star_mail,
-	.n_mx = 1,
-	.public_keys = keys,
-	.n_public_keys = 1 };
-static struct config_partner verify_no_ca = {
-	.name = (char *)DOMAIN, .level = TLS_VERIFY, .ca_file = (char *)"/ca.pem"
+static const struct config_route to_encrypt = {
+	.domain = (char *)"*", .host = (char *)"smart.example", .port = 25, .level = TLS_ENCRYPT
 };
-static struct config_partner secure_mx = {
-	.name = (char *)DOMAIN, .level = TLS_SECURE, .mx = star_mail, .n_mx = 1
-};
-static struct config_partner print = { .name = (char *)DOMAIN,
-	.level = TLS_FINGERPRINT,
-	.ca_file = (char *)"/ca.pem",
-	.cas = cas,
-	.n_cas = 2,
-	.fingerprints = prints,
-	.n_fingerprints = 1,
-	.public_keys = keys,
-	.n_public_keys = 1 };
-static struct config_partner dane = { .name = (char *)DOMAIN, .level = TLS_DANE };
-static struct config_partner dane_only = { .name = (char *)DOMAIN, .level = TLS_DANE_ONLY };
-static struct config_partner dane_only_mx = {
-	.name = (char *)DOMAIN, .level = TLS_DANE_ONLY, .mx = star_mail, .n_mx = 1
-};
-
-#define A_SECURE "a=ok/secure:192.0.2.1"
-#define HOST     "10 mx.example " A_SECURE
-#define NO_DANE  "10 mx.example 192.0.2.1 may by default sni=mx.example\n"
-#define BY_DANE                                                                                    \
-	"10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example names=mx.example,d.example\n"
+static const struct config_route to_filter = { .domain = (char *)DOMAIN,
+	.host = (char *)"127.0.0.1",
+	.is_address = true,
+	.port = 10025,
+	.level = TLS_MAY };
+static const struct config_route to_ourselves = { .domain = (char *)DOMAIN,
+	.host = (char *)"127.0.0.1",
+	.is_address = true,
+	.port = 465,
+	.level = TLS_ENCRYPT };
 
 static const struct route_case cases[] = {
 	/* ---- what the MX answer alone settles ---- */
@@ -180,406 +134,104 @@ static const struct route_case cases[] = {
 	    NO_DANE "20 us.example 192.0.2.2 may by default sni=us.example | 554 mx-loops-back\n"
 		    "30 c.example 192.0.2.3 may by default sni=c.example | 554 mx-loops-back\n" },
 
-	/* ---- DANE by default ---- */
-	{ "T1 usable TLSA", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
-	{ "T3 usages 0 and 1 are unusable", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:0-0-1,1-1-1\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=unusable sni=mx.example "
-	    "names=mx.example,d.example\n" },
-	{ "T4 T5 unknown numbers, N11 wrong lengths: TLS without a name", { TLS_DANE },
-	    "mx=ok/secure\n" HOST
-	    " base=mx.example tlsa=ok/secure:3-7-1,3-1-9,3-1-255,3-1-1!,2-0-2!,short\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=unusable sni=mx.example "
-	    "names=mx.example,d.example\n" },
-	{ "N11 only less than records", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:short\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=unusable sni=mx.example "
-	    "names=mx.example,d.example\n" },
-	{ "T6 usable and unusable", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:0-0-1,3-1-1,2-0-2\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=2 sni=mx.example "
-	    "names=mx.example,d.example\n" },
-	{ "T9 the next hop's expansion is a name too", { TLS_DANE },
-	    "mx=ok/secure expanded=e.example\n" HOST " base=mx.example tlsa=ok/secure:2-0-1\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example "
-	    "names=mx.example,d.example,e.example\n" },
-	{ "T10 TLSA SERVFAIL, only host", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=error/insecure\n",
-	    "refused 451 tlsa-lookup-failed\n"
-	    "10 mx.example 192.0.2.1 dane by default sni=mx.example names=mx.example,d.example "
-	    "| 451 tlsa-lookup-failed\n" },
-	{ "T10 TLSA bogus, another host without", { TLS_DANE },
-	    "mx=ok/secure\n5 b.example " A_SECURE " base=b.example tlsa=bogus/bogus\n" HOST
-	    " base=mx.example tlsa=nx/secure\n",
-	    "5 b.example 192.0.2.1 dane by default sni=b.example names=b.example,d.example "
-	    "| 451 tlsa-lookup-failed\n" NO_DANE },
-	{ "T11 secure NODATA", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=nodata/secure\n", NO_DANE },
-	{ "T11 secure NXDOMAIN", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=nx/secure\n", NO_DANE },
-	{ "T11 insecure TLSA", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/insecure:3-1-1\n", NO_DANE },
-	{ "T12 insecure addresses", { TLS_DANE },
-	    "mx=ok/secure\n10 mx.example a=ok/insecure:192.0.2.1\n", NO_DANE },
-	{ "T13 insecure MX, secure TLSA", { TLS_DANE },
-	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", NO_DANE },
-	{ "T13 insecure MX, TLSA failed: was not going to count", { TLS_DANE },
-	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=error/insecure\n", NO_DANE },
-	{ "T14 T15 CNAME, found at the expanded name", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " to=real.example base=real.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=real.example "
-	    "names=real.example,d.example\n" },
-	{ "T14 T15 CNAME, found at the original name", { TLS_DANE },
-	    "mx=ok/secure\n" HOST " to=real.example base=mx.example tlsa=ok/secure:3-1-1\n",
-	    BY_DANE },
-	{ "implicit MX with TLSA", { TLS_DANE },
-	    "mx=nodata/secure implicit\n0 d.example " A_SECURE
-	    " base=d.example tlsa=ok/secure:3-1-1\n",
-	    "implicit\n0 d.example 192.0.2.1 dane by dane tlsa=1 sni=d.example names=d.example\n" },
-	{ "T17 worse preference with DANE is not preferred", { TLS_DANE },
-	    "mx=ok/secure\n20 b.example " A_SECURE " base=b.example tlsa=ok/secure:3-1-1\n" HOST
-	    " base=mx.example tlsa=nx/secure\n",
-	    NO_DANE "20 b.example 192.0.2.1 dane by dane tlsa=1 sni=b.example "
-		    "names=b.example,d.example\n" },
-	{ "DANE off for everybody", { TLS_MAY },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", NO_DANE },
-	{ "DANE off: TLSA failure is nothing", { TLS_MAY },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=bogus/bogus\n", NO_DANE },
-
-	/* ---- partners ---- */
-	{ "partner none", { TLS_DANE, &none },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 none by partner\n" },
-	{ "partner may is an exception to DANE", { TLS_DANE, &may },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=error/insecure\n",
-	    "10 mx.example 192.0.2.1 may by partner sni=mx.example\n" },
-	{ "partner encrypt", { TLS_DANE, &encrypt },
-	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" },
-	{ "partner encrypt is raised by TLSA", { TLS_DANE, &encrypt },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
-	{ "partner encrypt is not lowered by unusable TLSA", { TLS_DANE, &encrypt },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:1-1-1\n",
-	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" },
-	{ "T10 partner encrypt, TLSA failed", { TLS_DANE, &encrypt },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=error/insecure\n",
-	    "refused 451 tlsa-lookup-failed\n10 mx.example 192.0.2.1 encrypt by partner "
-	    "sni=mx.example | 451 tlsa-lookup-failed\n" },
-	{ "partner encrypt where DANE is off", { TLS_MAY, &encrypt },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" },
-	{ "partner verify: the MX host's name", { TLS_DANE, &verify },
-	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n" },
-	{ "T24 partner secure: names from the domain, never from MX", { TLS_DANE, &secure },
-	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n",
-	    "10 spoof.example 192.0.2.1 secure by partner sni=spoof.example "
-	    "names=d.example,*.d.example pins=2-0-0:3082,2-0-0:3083\n" },
-	{ "partner secure stands beside TLSA", { TLS_DANE, &secure },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=bogus/bogus\n",
-	    "10 mx.example 192.0.2.1 secure by partner sni=mx.example "
-	    "names=d.example,*.d.example pins=2-0-0:3082,2-0-0:3083\n" },
-	{ "T24 partner with MX names: others are not used", { TLS_DANE, &secure_mx },
-	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n"
-	    "20 a.mail.example a=ok/insecure:192.0.2.2\n"
-	    "30 a.b.mail.example a=ok/insecure:192.0.2.3\n",
-	    "10 spoof.example 192.0.2.1 secure by partner sni=spoof.example names=*.mail.example "
-	    "| 451 partner-mx-name\n"
-	    "20 a.mail.example 192.0.2.2 secure by partner sni=a.mail.example "
-	    "names=*.mail.example\n"
-	    "30 a.b.mail.example 192.0.2.3 secure by partner sni=a.b.mail.example "
-	    "names=*.mail.example | 451 partner-mx-name\n" },
-	{ "T24 every MX spoofed: waits", { TLS_DANE, &secure_mx },
-	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n",
-	    "refused 451 partner-mx-name\n10 spoof.example 192.0.2.1 secure by partner "
-	    "sni=spoof.example names=*.mail.example | 451 partner-mx-name\n" },
-	{ "T24 partner fingerprint", { TLS_DANE, &print },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 fingerprint by partner sni=mx.example "
-	    "pins=3-0-1:0123,3-1-1:fedc\n" },
-	{ "T24 partner secure with a key", { TLS_DANE, &secure_key },
-	    "mx=ok/insecure\n10 a.mail.example a=ok/insecure:192.0.2.2\n",
-	    "10 a.mail.example 192.0.2.2 secure by partner sni=a.mail.example "
-	    "names=*.mail.example pins=3-1-1:fedc\n" },
-	{ "T24 none of the authorities could be read: nobody is believed",
-	    { TLS_DANE, &verify_no_ca }, "mx=ok/insecure\n" HOST "\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example pins=\n" },
-	{ "partner dane where DANE is off", { TLS_MAY, &dane },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
-	{ "partner dane, no TLSA", { TLS_MAY, &dane },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=nodata/secure\n",
-	    "10 mx.example 192.0.2.1 may by partner sni=mx.example\n" },
-	{ "partner dane-only", { TLS_MAY, &dane_only },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 dane-only by partner tlsa=1 sni=mx.example "
-	    "names=mx.example,d.example\n" },
-	{ "partner dane-only, no TLSA", { TLS_DANE, &dane_only },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=nodata/secure\n",
-	    "refused 451 dane-required\n10 mx.example 192.0.2.1 dane-only by partner sni=mx.example "
-	    "names=mx.example,d.example | 451 dane-required\n" },
-	{ "partner dane-only, nothing usable", { TLS_DANE, &dane_only },
-	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:1-1-1\n",
-	    "refused 451 dane-required\n10 mx.example 192.0.2.1 dane-only by partner sni=mx.example "
-	    "names=mx.example,d.example | 451 dane-required\n" },
-	{ "T13 partner dane-only, insecure MX", { TLS_DANE, &dane_only },
-	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "refused 451 dane-required\n10 mx.example 192.0.2.1 dane-only by partner sni=mx.example "
-	    "names=mx.example,d.example | 451 dane-required\n" },
-	{ "T13 partner dane-only with MX names, insecure MX", { TLS_DANE, &dane_only_mx },
-	    "mx=ok/insecure\n10 a.mail.example " A_SECURE
-	    " base=a.mail.example tlsa=ok/secure:3-1-1\n",
-	    "10 a.mail.example 192.0.2.1 dane-only by partner tlsa=1 sni=a.mail.example "
-	    "names=a.mail.example,d.example\n" },
-	{ "T12 partner dane-only, insecure addresses", { TLS_DANE, &dane_only },
-	    "mx=ok/secure\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "refused 451 dane-required\n10 mx.example 192.0.2.1 dane-only by partner sni=mx.example "
-	    "| 451 dane-required\n" },
+	/* ---- next hops of the operator ---- */
+	{ "route: verify, a port and a login; no partner rule, no policy",
+	    { TLS_DANE, &partner_dane_only, .route = &smarthost },
+	    "host=smart.example\n0 smart.example a=ok/insecure:192.0.2.1\n",
+	    "by route as us@smart.example\n"
+	    "0 smart.example 192.0.2.1@587 verify by route sni=smart.example "
+	    "names=smart.example\n" },
+	{ "route: dane needs no MX; the names are its own (RFC 7672 2.2.2)",
+	    { TLS_MAY, .route = &to_dane },
+	    "host=smart.example\n0 smart.example " A_SECURE
+	    " to=real.example base=real.example tlsa=ok/secure:2-0-1\n",
+	    "by route\n0 smart.example 192.0.2.1 dane by dane tlsa=1 sni=real.example "
+	    "names=real.example,smart.example\n" },
+	{ "route: dane without TLSA", { TLS_MAY, .route = &to_dane },
+	    "host=smart.example\n0 smart.example " A_SECURE " base=smart.example tlsa=nx/secure\n",
+	    "by route\n0 smart.example 192.0.2.1 may by route sni=smart.example\n" },
+	{ "route: dane without TLSA never shows a password in plaintext",
+	    { TLS_MAY, .route = &to_dane_login },
+	    "host=smart.example\n0 smart.example " A_SECURE " base=smart.example tlsa=nx/secure\n",
+	    "by route as us\n0 smart.example 192.0.2.1@587 encrypt by route sni=smart.example\n" },
+	{ "route: dane, and the lookup failed", { TLS_MAY, .route = &to_dane },
+	    "host=smart.example\n0 smart.example " A_SECURE
+	    " base=smart.example tlsa=error/insecure\n",
+	    "refused 451 tlsa-lookup-failed\nby route\n0 smart.example 192.0.2.1 dane by route "
+	    "sni=smart.example names=smart.example | 451 tlsa-lookup-failed\n" },
+	{ "route: dane-only without TLSA", { TLS_MAY, .route = &to_dane_only },
+	    "host=smart.example\n0 smart.example " A_SECURE " base=smart.example tlsa=nx/secure\n",
+	    "refused 451 dane-required\nby route\n0 smart.example 192.0.2.1 dane-only by route "
+	    "sni=smart.example names=smart.example | 451 dane-required\n" },
+	{ "route: dane-only, impaired", { TLS_MAY, .route = &to_dane_only },
+	    "host=smart.example impaired\n0 smart.example a=ok/insecure:192.0.2.1\n",
+	    "refused 451 dane-impaired\nby route\n0 smart.example 192.0.2.1 dane-only by route "
+	    "sni=smart.example | 451 dane-impaired\n" },
+	{ "route: encrypt is what it says", { TLS_DANE, .route = &to_encrypt },
+	    "host=smart.example\n0 smart.example " A_SECURE
+	    " base=smart.example tlsa=ok/secure:3-1-1\n",
+	    "by route\n0 smart.example 192.0.2.1 encrypt by route sni=smart.example\n" },
+	{ "route: the account's floor holds",
+	    { TLS_DANE, .route = &to_encrypt, .wish.floor = TLS_VERIFY },
+	    "host=smart.example\n0 smart.example a=ok/insecure:192.0.2.1\n",
+	    "by route\n0 smart.example 192.0.2.1 verify by account sni=smart.example "
+	    "names=smart.example\n" },
+	{ "route: REQUIRETLS holds, and needs no MX",
+	    { TLS_DANE, .route = &to_encrypt, .wish.requires_tls = true },
+	    "host=smart.example\n0 smart.example a=ok/insecure:192.0.2.1\n",
+	    "by route\n0 smart.example 192.0.2.1 verify by requiretls sni=smart.example "
+	    "names=smart.example\n" },
+	{ "route: TLS-Required: No does not lower it",
+	    { TLS_DANE, .route = &to_encrypt, .wish.tls_optional = true },
+	    "host=smart.example\n0 smart.example a=ok/insecure:192.0.2.1\n",
+	    "by route\n0 smart.example 192.0.2.1 encrypt by route sni=smart.example\n" },
+	{ "route: an address has no name; loopback is what was written",
+	    { TLS_DANE, .route = &to_filter },
+	    "host=127.0.0.1\n0 127.0.0.1 a=ok/insecure:127.0.0.1\n",
+	    "by route\n0 127.0.0.1 127.0.0.1@10025 may by route\n" },
+	{ "route: where we listen ourselves: waits for the operator",
+	    { TLS_DANE, .route = &to_ourselves },
+	    "host=127.0.0.1\n0 127.0.0.1 a=ok/insecure:127.0.0.1\n",
+	    "refused 451 route-loops-back\nby route\n0 127.0.0.1 - encrypt by route "
+	    "| 451 route-loops-back\n" },
+	{ "N13 route: no such host is no reason to return mail", { TLS_DANE, .route = &to_encrypt },
+	    "host=smart.example\n0 smart.example a=nx/secure aaaa=nx/secure\n",
+	    "refused 451 route-no-address\nby route\n0 smart.example - encrypt by route "
+	    "sni=smart.example | 451 route-no-address\n" },
+	{ "N17 route: its addresses are bogus", { TLS_DANE, .route = &to_encrypt },
+	    "host=smart.example\n0 smart.example a=bogus/bogus aaaa=bogus/bogus\n",
+	    "refused 451 dns-bogus\nby route\n0 smart.example - encrypt by route "
+	    "sni=smart.example | 451 dns-bogus\n" },
+	{ "facts of another host", { TLS_DANE, .route = &to_encrypt },
+	    "host=evil.example\n0 evil.example a=ok/insecure:192.0.2.1\n",
+	    "refused 451 lookup-confused\nby route\n" },
+	{ "facts of MX records where the operator named the host",
+	    { TLS_DANE, .route = &to_encrypt }, "mx=ok/secure\n" HOST "\n",
+	    "refused 451 lookup-confused\nby route\n" },
 };
-
-static void run_case(const struct route_case *c);
-static void make_config(const struct setting *setting, struct config *config);
-static void read_facts(const char *text, struct facts *facts);
-static void read_host(char *line, struct facts_host *host);
-static char *read_finding(char *text, struct finding *finding);
-static void read_addresses(char *list, int family, struct facts_host *host);
-static void read_records(char *list, struct facts_host *host);
-static void print_plan(const struct plan *plan, struct buffer *out);
-static void print_host(const struct plan_host *host, struct buffer *out);
-
-static struct config_listen listens[] = {
-	{ .address = (char *)"198.51.100.25", .port = 25 },
-	{ .address = (char *)"198.51.100.87", .port = 587 },
-};
-
-static void find(
-    const struct config *config, const struct facts *facts, uint64_t shuffle, struct plan *plan)
-{
-	const struct route_question question = { .domain = facts->domain, .shuffle = shuffle };
-
-	route_find(config, facts, &question, plan);
-}
 
 static void test_cases(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		run_case(&cases[i]);
-}
-
-static void run_case(const struct route_case *c)
-{
-	struct config config;
-	struct facts facts;
-	struct plan plan;
-	struct buffer out;
-
-	make_config(&c->setting, &config);
-	read_facts(c->facts, &facts);
-	find(&config, &facts, 0, &plan);
-	buffer_init(&out, 1 << 16);
-	print_plan(&plan, &out);
-	if (strcmp(buffer_text(&out), c->plan) != 0)
-		fail_msg("%s\n--- wanted\n%s--- got\n%s", c->name, c->plan, buffer_text(&out));
-	buffer_finish(&out);
-	plan_finish(&plan);
-	facts_finish(&facts);
-}
-
-static void make_config(const struct setting *setting, struct config *config)
-{
-	*config = (struct config){
-		.hostname = (char *)"us.example",
-		.listens = listens,
-		.n_listens = sizeof listens / sizeof *listens,
-		.partners = setting->partner,
-		.n_partners = setting->partner != NULL,
-		.delivery = { .port = 25,
-		    .tls = setting->level,
-		    .allow_loopback = setting->allow_loopback,
-		    .ipv4 = !setting->no_ipv4,
-		    .ipv6 = !setting->no_ipv6 },
-	};
-}
-
-static void read_facts(const char *text, struct facts *facts)
-{
-	char *copy = mem_copy_text(text), *rest = NULL, *line, *word, *words = NULL;
-
-	*facts = (struct facts){ .domain = DOMAIN, .expanded = DOMAIN, .ttl_s = 60 };
-	line = strtok_r(copy, "\n", &rest);
-	for (word = strtok_r(line, " ", &words); word != NULL; word = strtok_r(NULL, " ", &words)) {
-		if (strncmp(word, "mx=", 3) == 0)
-			read_finding(word + 3, &facts->mx);
-		else if (strncmp(word, "expanded=", 9) == 0)
-			strcpy(facts->expanded, word + 9);
-		else if (strcmp(word, "null") == 0)
-			facts->null_mx = true;
-		else if (strcmp(word, "implicit") == 0)
-			facts->implicit_mx = true;
-		else
-			fail_msg("facts: %s", word);
-	}
-	while ((line = strtok_r(NULL, "\n", &rest)) != NULL) {
-		facts->hosts = mem_resize(facts->hosts, facts->n_hosts + 1, sizeof *facts->hosts);
-		read_host(line, &facts->hosts[facts->n_hosts++]);
-	}
-	free(copy);
-}
-
-static void read_host(char *line, struct facts_host *host)
-{
-	char *words = NULL, *word = strtok_r(line, " ", &words);
-
-	*host = (struct facts_host){
-		.preference = (uint16_t)atoi(word),
-		.ipv4 = { ANSWER_NODATA, SECURITY_SECURE, "" },
-		.ipv6 = { ANSWER_NODATA, SECURITY_SECURE, "" },
-	};
-	word = strtok_r(NULL, " ", &words);
-	host->kind = word[0] == '!' ? MX_INVALID : strcmp(word, ".") == 0 ? MX_NULL : MX_HOST;
-	strcpy(host->name, word + (word[0] == '!'));
-	strcpy(host->expanded, host->name);
-	while ((word = strtok_r(NULL, " ", &words)) != NULL) {
-		if (strncmp(word, "a=", 2) == 0)
-			read_addresses(read_finding(word + 2, &host->ipv4), 4, host);
-		else if (strncmp(word, "aaaa=", 5) == 0)
-			read_addresses(read_finding(word + 5, &host->ipv6), 6, host);
-		else if (strncmp(word, "to=", 3) == 0)
-			strcpy(host->expanded, word + 3);
-		else if (strncmp(word, "base=", 5) == 0)
-			strcpy(host->tlsa_base, word + 5);
-		else if (strncmp(word, "tlsa=", 5) == 0)
-			read_records(read_finding(word + 5, &host->tlsa), host);
-		else
-			fail_msg("host: %s", word);
-	}
-}
-
-/* Returns what follows the colon, or "". */
-static char *read_finding(char *text, struct finding *finding)
-{
-	static const char *const words[] = { "none", "ok", "nodata", "nx", "bogus", "error" };
-	size_t n = strcspn(text, "/"), n_security;
-	char *security = text + n + 1;
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strlen(words[i]) == n && memcmp(words[i], text, n) == 0)
-			finding->status = (enum answer_status)i;
-	}
-	assert_int_not_equal(finding->status, ANSWER_NOT_ASKED);
-	n_security = strcspn(security, ":");
-	finding->security = *security == 's'   ? SECURITY_SECURE
-			    : *security == 'b' ? SECURITY_BOGUS
-					       : SECURITY_INSECURE;
-	strcpy(finding->why, finding_is_failure(finding) ? "as the test wants it" : "");
-	return security + n_security + (security[n_security] == ':');
-}
-
-static void read_addresses(char *list, int family, struct facts_host *host)
-{
-	char *rest = NULL;
-
-	for (char *word = strtok_r(list, ",", &rest); word != NULL;
-	     word = strtok_r(NULL, ",", &rest)) {
-		struct answer_address *address = &host->addresses[host->n_addresses++];
-
-		address->family = (uint8_t)family;
-		assert_int_equal(
-		    inet_pton(family == 4 ? AF_INET : AF_INET6, word, address->bytes), 1);
-	}
-}
-
-static void read_records(char *list, struct facts_host *host)
-{
-	char *rest = NULL;
-
-	for (char *word = strtok_r(list, ",", &rest); word != NULL;
-	     word = strtok_r(NULL, ",", &rest)) {
-		struct tlsa_record *record;
-		unsigned usage, selector, matching;
-
-		if (strcmp(word, "short") == 0) {
-			host->n_malformed++;
-			continue;
-		}
-		assert_int_equal(sscanf(word, "%u-%u-%u", &usage, &selector, &matching), 3);
-		host->records =
-		    mem_resize(host->records, host->n_records + 1, sizeof *host->records);
-		record = &host->records[host->n_records++];
-		*record = (struct tlsa_record){ (uint8_t)usage, (uint8_t)selector,
-			(uint8_t)matching, NULL,
-			strchr(word, '!') != NULL ? 19
-			: matching == 2           ? 64
-						  : 32 };
-		record->data = mem_create(record->n_data);
-	}
-}
-
-static void print_plan(const struct plan *plan, struct buffer *out)
-{
-	if (!outcome_is_ok(&plan->refusal))
-		buffer_print(out, "refused %d %s\n", plan->refusal.code, plan->refusal.name);
-	if (plan->mx_implicit)
-		buffer_add_text(out, "implicit\n");
-	for (size_t i = 0; i < plan->n_hosts; i++)
-		print_host(&plan->hosts[i], out);
-}
-
-static void print_host(const struct plan_host *host, struct buffer *out)
-{
-	const struct tls_requirement *tls = &host->tls;
-	char text[INET6_ADDRSTRLEN];
-
-	buffer_print(out, "%d %s ", host->preference, host->name);
-	for (size_t i = 0; i < host->n_addresses; i++) {
-		const union plan_address *address = &host->addresses[i];
-		bool is_ipv6 = address->any.sa_family == AF_INET6;
-
-		assert_int_equal(
-		    ntohs(is_ipv6 ? address->ipv6.sin6_port : address->ipv4.sin_port), 25);
-		inet_ntop(address->any.sa_family,
-		    is_ipv6 ? (const void *)&address->ipv6.sin6_addr : &address->ipv4.sin_addr,
-		    text, sizeof text);
-		buffer_print(out, "%s%s", i > 0 ? "," : "", text);
-	}
-	buffer_print(out, "%s %s by %s", host->n_addresses == 0 ? "-" : "",
-	    tls_level_name(tls->level), tls_demand_name(tls->demand));
-	if (tls->n_tlsa > 0 && !tls->tlsa_pinned)
-		buffer_print(out, " tlsa=%zu", tls->n_tlsa);
-	if (tls->tlsa_unusable)
-		buffer_add_text(out, " tlsa=unusable");
-	if (tls->sni != NULL)
-		buffer_print(out, " sni=%s", tls->sni);
-	for (size_t i = 0; i < tls->n_names; i++)
-		buffer_print(out, "%s%s", i == 0 ? " names=" : ",", tls->names[i]);
-	if (tls->tlsa_pinned)
-		buffer_add_text(out, " pins=");
-	for (size_t i = 0; tls->tlsa_pinned && i < tls->n_tlsa; i++)
-		buffer_print(out, "%s%d-%d-%d:%02x%02x", i == 0 ? "" : ",", tls->tlsa[i].usage,
-		    tls->tlsa[i].selector, tls->tlsa[i].matching, tls->tlsa[i].data[0],
-		    tls->tlsa[i].data[1]);
-	if (!outcome_is_ok(&host->unusable))
-		buffer_print(out, " | %d %s", host->unusable.code, host->unusable.name);
-	buffer_add_text(out, "\n");
+	route_play(cases, sizeof cases / sizeof *cases);
 }
 
 /* RFC 5321 5.1: every order of equals comes up, and preference is never broken. */
 static void test_equals_are_shuffled(void **state)
 {
-	struct config config;
+	const struct route_setting setting = { TLS_MAY };
 	struct facts facts;
 	size_t first[3] = { 0 };
 
 	(void)state;
-	make_config(&(struct setting){ TLS_MAY }, &config);
-	read_facts("mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n10 b a=ok/insecure:192.0.2.2\n"
-		   "10 c a=ok/insecure:192.0.2.3\n20 z a=ok/insecure:192.0.2.4\n",
+	route_text_read(
+	    "mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n10 b a=ok/insecure:192.0.2.2\n"
+	    "10 c a=ok/insecure:192.0.2.3\n20 z a=ok/insecure:192.0.2.4\n",
 	    &facts);
 	for (uint64_t shuffle = 0; shuffle < 300; shuffle++) {
 		struct plan plan;
 
-		find(&config, &facts, shuffle, &plan);
+		route_find_set(&setting, &facts, shuffle, &plan);
 		assert_int_equal(plan.n_hosts, 4);
 		assert_string_equal(plan.hosts[3].name, "z");
 		first[plan.hosts[0].name[0] - 'a']++;
@@ -592,15 +244,14 @@ static void test_equals_are_shuffled(void **state)
 
 static void test_plan_is_valid_as_long_as_facts(void **state)
 {
-	struct config config;
+	const struct route_setting setting = { TLS_MAY };
 	struct facts facts;
 	struct plan plan;
 	int64_t before = clock_monotonic_ms();
 
 	(void)state;
-	make_config(&(struct setting){ TLS_MAY }, &config);
-	read_facts("mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n", &facts);
-	find(&config, &facts, 0, &plan);
+	route_text_read("mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n", &facts);
+	route_find_set(&setting, &facts, 0, &plan);
 	assert_true(plan.valid_until_ms >= before + 60000);
 	assert_true(plan.valid_until_ms <= clock_monotonic_ms() + 60000);
 	plan_finish(&plan);
@@ -610,21 +261,20 @@ static void test_plan_is_valid_as_long_as_facts(void **state)
 /* More addresses than a plan holds: both families keep a share. */
 static void test_addresses_are_bounded(void **state)
 {
-	struct config config;
+	const struct route_setting setting = { TLS_MAY };
 	struct facts facts;
 	struct plan plan;
 	struct facts_host *host;
 	size_t n_ipv6 = 0;
 
 	(void)state;
-	make_config(&(struct setting){ TLS_MAY }, &config);
-	read_facts("mx=ok/insecure\n10 a a=ok/insecure aaaa=ok/insecure\n", &facts);
+	route_text_read("mx=ok/insecure\n10 a a=ok/insecure aaaa=ok/insecure\n", &facts);
 	host = &facts.hosts[0];
 	for (uint8_t i = 0; i < FACTS_ADDRESSES_MAX; i++)
 		host->addresses[host->n_addresses++] =
 		    (struct answer_address){ .family = i % 2 == 0 ? 4 : 6,
 			    .bytes = { 32, 1, 2, i } };
-	find(&config, &facts, 0, &plan);
+	route_find_set(&setting, &facts, 0, &plan);
 	assert_int_equal(plan.hosts[0].n_addresses, PLAN_ADDRESSES_MAX);
 	for (size_t i = 0; i < PLAN_ADDRESSES_MAX; i++)
 		n_ipv6 += plan.hosts[0].addresses[i].any.sa_family == AF_INET6;
