@@ -9,9 +9,10 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
-#include "relay/evidence.h"
 #include "relay/locate.h"
+#include "relay/offer.h"
 #include "relay/outcome.h"
+#include "relay/record.h"
 #include "relay/step.h"
 #include "relay/transact.h"
 
@@ -55,8 +56,8 @@ struct attempt {
 	/* what came of it */
 	bool *settled;
 	struct outcome *outcomes;
-	size_t n_left;  /* recipients not settled */
-	bool has_moved; /* some recipient was settled by a server: host and evidence are its own */
+	size_t n_left; /* recipients not settled */
+	struct record *record;
 	bool was_tried; /* false: the site has no part in this */
 	struct attempt_result result;
 	attempt_done *done;
@@ -91,7 +92,6 @@ static void on_transacted(const struct transact_result *result, void *arg);
 static void run(void *arg);
 static enum flow troubled(
     struct attempt *a, enum point point, const struct outcome *what, bool is_over);
-static void note_refusal(struct attempt *a, enum point point, const struct outcome *what);
 static void pass_over(struct attempt *a, enum point point);
 static bool take_kept(struct attempt *a);
 static const struct plan_host *host(const struct attempt *a);
@@ -100,7 +100,6 @@ static void choose_recipients(struct attempt *a);
 static void take_verdicts(struct attempt *a, const struct transact_result *result);
 static void settle_all(struct attempt *a, const struct outcome *what);
 static void settle(struct attempt *a, size_t recipient, const struct outcome *what);
-static void show(struct attempt *a, const char *failed);
 static void pass_time(struct attempt *a, int64_t *spent_ms);
 static void leave(struct attempt *a, bool is_over);
 
@@ -119,6 +118,7 @@ struct attempt *attempt_start(const struct attempt_house *house, const struct at
 		*plan = (struct plan){ 0 };
 	}
 	a->n_left = job->message->n_recipients;
+	a->record = record_create(job->message, house->counts_tls);
 	a->settled = mem_create(a->n_left * sizeof *a->settled);
 	a->outcomes = mem_create(a->n_left * sizeof *a->outcomes);
 	a->chosen = mem_create(a->n_left * sizeof *a->chosen);
@@ -206,8 +206,10 @@ static enum flow next_host(struct attempt *a)
 	a->n_hosts++;
 	a->address = 0;
 	a->wants_fresh = false;
-	if (!outcome_is_ok(&host(a)->unusable))
+	if (!outcome_is_ok(&host(a)->unusable)) {
+		record_unusable(a->record, &a->plan, host(a));
 		return troubled(a, POINT_ROUTE, &host(a)->unusable, true);
+	}
 	return go(a, &step_approach);
 }
 
@@ -270,8 +272,7 @@ static enum flow approached(struct attempt *a)
 	const struct approach_result *result = &a->approached;
 
 	a->address = result->at; /* the present one, until troubled() passes it over */
-	if (result->connection == NULL && a->result.evidence[0] == '\0')
-		show(a, "connect");
+	record_approach(a->record, &a->plan, host(a), result);
 	a->n_sessions += result->connection != NULL;
 	if (!outcome_is_ok(&result->outcome))
 		return troubled(a, result->point, &result->outcome, result->is_over);
@@ -282,34 +283,11 @@ static enum flow approached(struct attempt *a)
 
 static enum flow compare(struct attempt *a)
 {
-	const struct message *message = a->job.message;
-	uint64_t size = message->header.length + message->body.length;
-	const struct smtp_capability *can = &a->connection->can;
 	struct outcome what;
 
-	show(a, "");
-	if (can->size_max > 0 && size > can->size_max) {
-		outcome_say(&what, 552, "5.3.4", "size-exceeded",
-		    "The message has %llu bytes, and %s takes no more than %llu: it was not sent",
-		    (unsigned long long)size, a->connection->who,
-		    (unsigned long long)can->size_max);
+	record_use(a->record, &a->plan, host(a), a->connection);
+	if (!offer_suits(a->connection, &a->plan, a->job.message, &what))
 		return troubled(a, POINT_OFFER, &what, false);
-	}
-	if (a->plan.needs_requiretls && !(a->connection->is_secure && can->requiretls)) {
-		outcome_say(&what, 550, "5.7.30", "requiretls-missing",
-		    "The sender asked for REQUIRETLS (RFC 8689), which %s does not offer: it was "
-		    "not sent there",
-		    a->connection->who);
-		return troubled(a, POINT_OFFER, &what, false);
-	}
-	if (message->is_8bit && !can->eight_bit_mime) {
-		outcome_say(&what, 554, "5.6.3", "8bit-unsupported",
-		    "The message has 8-bit content, which %s does not take (no 8BITMIME), and "
-		    "rewriting it would break its DKIM signature: send it as quoted-printable or "
-		    "base64",
-		    a->connection->who);
-		return troubled(a, POINT_OFFER, &what, false);
-	}
 	return go(a, &step_transact);
 }
 
@@ -325,7 +303,7 @@ static enum flow transact(struct attempt *a)
 		.recipients = a->chosen,
 		.reset_first = a->connection->left_open,
 		.is_reused = a->connection->is_reused,
-		.requires_tls = a->plan.needs_requiretls };
+		.requires_tls = offer_has_requiretls(a->connection, a->job.message) };
 
 	/* Whatever happened on the way: this is the only door to MAIL. */
 	assert(!needs_tls(a));
@@ -423,7 +401,6 @@ static enum flow troubled(
 		return go(a, &step_approach);
 	case DECISION_NEXT_ADDRESS:
 		search_note(&a->search, &incident);
-		note_refusal(a, point, what);
 		leave(a, is_over);
 		pass_over(a, point);
 		return go(a, &step_approach);
@@ -440,12 +417,6 @@ static enum flow troubled(
 	}
 	assert(false); /* these are dealt with on the approach, or within a transaction */
 	return finish(a);
-}
-
-static void note_refusal(struct attempt *a, enum point point, const struct outcome *what)
-{
-	if (point >= POINT_BANNER && point <= POINT_TLS)
-		show(a, what->name[0] != '\0' ? what->name : "refused");
 }
 
 static void pass_over(struct attempt *a, enum point point)
@@ -490,7 +461,7 @@ static void take_verdicts(struct attempt *a, const struct transact_result *resul
 		if (!result->verdicts[i].is_settled)
 			continue;
 		settle(a, a->chosen[i], &result->verdicts[i].outcome);
-		a->has_moved = true;
+		a->record->is_final = true;
 	}
 }
 
@@ -508,28 +479,6 @@ static void settle(struct attempt *a, size_t recipient, const struct outcome *wh
 	a->settled[recipient] = true;
 	a->outcomes[recipient] = *what;
 	a->n_left--;
-}
-
-/*
- * The host, and what it has shown, or why nothing is sent to it; but the one that took mail stays on
- * the record.
- */
-static void show(struct attempt *a, const char *failed)
-{
-	char text[EVIDENCE_MAX];
-	struct evidence e;
-
-	evidence_gather(
-	    &a->plan, host(a), a->connection != NULL ? connection_shown(a->connection) : NULL, &e);
-	snprintf(e.failed, sizeof e.failed, "%s", failed);
-	e.is_reused = a->connection != NULL && a->connection->is_reused;
-	evidence_print(&e, text);
-	log_info("%s: %s", a->job.message->id, text);
-	if (a->has_moved)
-		return;
-	snprintf(a->result.host, sizeof a->result.host, "%s",
-	    a->connection != NULL ? a->connection->peer : a->approached.peer);
-	memcpy(a->result.evidence, text, sizeof text);
 }
 
 static void pass_time(struct attempt *a, int64_t *spent_ms)
@@ -577,7 +526,7 @@ static enum schedule_feedback feedback(const struct attempt *a)
 {
 	if (!a->was_tried)
 		return SCHEDULE_NOT_TRIED;
-	return a->has_moved ? SCHEDULE_SITE_ANSWERED : search_feedback(&a->search);
+	return a->record->is_final ? SCHEDULE_SITE_ANSWERED : search_feedback(&a->search);
 }
 
 static void run(void *arg)
@@ -593,6 +542,10 @@ static void run(void *arg)
 	assert(a->n_left == 0);
 	pass_time(a, &a->result.delays.setup_ms);
 	a->result.feedback = feedback(a);
+	a->result.host = a->record->host;
+	a->result.evidence = a->record->evidence;
+	a->result.counts = a->record->counts;
+	a->result.n_counts = a->record->n_counts;
 	a->done(&a->result, a->arg);
 	attempt_cancel(&a);
 }
@@ -608,6 +561,7 @@ void attempt_cancel(struct attempt **attempt)
 	timer_destroy(&a->turn);
 	timer_destroy(&a->deadline);
 	plan_finish(&a->plan);
+	record_destroy(&a->record);
 	free(a->settled);
 	free(a->outcomes);
 	free(a->chosen);

@@ -10,7 +10,6 @@
 #include "config/config.h"
 #include "relay/base/domain.h"
 #include "relay/dialogue.h"
-#include "relay/evidence.h"
 #include "relay/ipc/asker.h"
 #include "relay/message.h"
 #include "relay/net/loop.h"
@@ -18,6 +17,7 @@
 #include "relay/pool.h"
 #include "relay/report.h"
 #include "relay/schedule.h"
+#include "relay/tls_count.h"
 #include "tls/context.h"
 
 struct attempt;
@@ -30,6 +30,7 @@ struct attempt_house {
 	struct asker *lookup, *auth;
 	struct pool *pool; /* of connections */
 	const struct patience *patience;
+	bool counts_tls; /* for TLS reports */
 };
 
 struct attempt_job {
@@ -41,11 +42,14 @@ struct attempt_job {
 
 struct attempt_result {
 	enum schedule_feedback feedback;
-	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
-	/* As evidence_print() says it; "" if there was no host to try. */
-	char evidence[EVIDENCE_MAX];
-	const struct outcome *outcomes; /* one for each recipient of the message; gone on return */
+
+	/* All of these are gone on return. */
+	const char *host;     /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
+	const char *evidence; /* as evidence_print() says it; "" if there was no host to try */
+	const struct outcome *outcomes; /* one for each recipient of the message */
 	size_t n_outcomes;
+	const struct tls_count *counts;
+	size_t n_counts;
 	struct report_delays delays;
 };
 

@@ -22,8 +22,9 @@
 enum {
 	LOOKUP_TIMEOUT_MS = 90000,
 	AUTH_TIMEOUT_MS = 30000,
-	RESULT_HEAD = 4096, /* of a RESULT message, besides the recipients' outcomes */
-	OUTCOME_HEAD = 100, /* of one of those, besides who and text */
+	RESULT_HEAD = 4096,  /* of a RESULT message, besides the recipients' outcomes */
+	OUTCOME_HEAD = 100,  /* of one of those, besides who and text */
+	COUNTS_AT_ONCE = 16, /* each has at most two texts of TLS_COUNT_STRINGS_MAX */
 };
 
 /* One that the queue gave us. */
@@ -35,9 +36,13 @@ struct job {
 	struct message message;
 	uint32_t *places;
 	int fd;
-	struct attempt *attempt;      /* NULL when it has ended */
-	struct attempt_result result; /* then */
-	struct outcome *outcomes;
+	struct attempt *attempt; /* NULL when it has ended */
+
+	/* then what came of it */
+	enum schedule_feedback feedback;
+	struct report_delays delays;
+	char *host, *evidence;
+	struct outcome *outcomes; /* one for each recipient of the message */
 };
 
 struct delivery {
@@ -57,6 +62,7 @@ static void on_gone(void *arg, struct channel *channel);
 static void take_job(struct delivery *delivery, struct ipc_message *m);
 static void on_attempted(const struct attempt_result *result, void *arg);
 static void say_result(const struct job *job);
+static void say_counts(struct delivery *delivery, const struct attempt_result *result);
 static void forget_job(struct delivery *delivery, const struct ipc_result_kept *kept);
 static void drop(struct job *job);
 static void say_leaving(struct delivery *delivery);
@@ -77,7 +83,8 @@ static void *delivery_create(struct house *house)
 		.lookup = asker_create(house->loop, ASKER_RESEND, LOOKUP_TIMEOUT_MS),
 		.auth = asker_create(house->loop, ASKER_PLAIN, AUTH_TIMEOUT_MS),
 		.pool = pool_create(house->loop, &house->config->delivery),
-		.patience = &patience_default };
+		.patience = &patience_default,
+		.counts_tls = house->config->tlsrpt.scope != TLSRPT_OFF };
 	load_authorities(delivery);
 	return delivery;
 }
@@ -223,13 +230,16 @@ static void on_attempted(const struct attempt_result *result, void *arg)
 	struct job *job = arg;
 
 	job->attempt = NULL;
-	job->result = *result;
+	job->feedback = result->feedback;
+	job->delays = result->delays;
+	job->host = mem_copy_text(result->host);
+	job->evidence = mem_copy_text(result->evidence);
 	job->outcomes = (struct outcome *)(void *)mem_copy(
 	    result->outcomes, result->n_outcomes * sizeof *job->outcomes);
-	job->result.outcomes = job->outcomes;
 	close(job->fd);
 	job->fd = -1;
 	say_result(job);
+	say_counts(job->delivery, result);
 }
 
 /* What all of them together must not exceed is cut off each: texts first of all. */
@@ -244,29 +254,57 @@ static void cut_to_fit(struct outcome *o, size_t room)
 
 static void say_result(const struct job *job)
 {
-	const struct attempt_result *result = &job->result;
-	size_t room = (ipc_type_most_bytes(IPC_RESULT) - RESULT_HEAD) / result->n_outcomes;
+	size_t n = job->message.n_recipients;
+	size_t room = (ipc_type_most_bytes(IPC_RESULT) - RESULT_HEAD) / n;
 	struct ipc_message m = { .type = IPC_RESULT,
 		.fd = -1,
 		.result_say = { .id = job->message.id,
 		    .n_attempts = job->n_attempts,
 		    .domain = job->domain,
-		    .feedback = (uint8_t)result->feedback,
-		    .host = result->host,
-		    .evidence = result->evidence } };
+		    .feedback = (uint8_t)job->feedback,
+		    .host = job->host,
+		    .evidence = job->evidence } };
 	ipc_result_list *results = &m.result_say.results;
 
 	if (job->delivery->queue == NULL)
 		return; /* the next one will hear of it */
-	results->items = mem_create(result->n_outcomes * sizeof *results->items);
-	results->n = result->n_outcomes;
+	results->items = mem_create(n * sizeof *results->items);
+	results->n = n;
 	for (size_t i = 0; i < results->n; i++) {
 		results->items[i] = (ipc_result){ job->places[i],
-			(uint8_t)outcome_state(&result->outcomes[i]), result->outcomes[i] };
+			(uint8_t)outcome_state(&job->outcomes[i]), job->outcomes[i] };
 		cut_to_fit(&results->items[i].outcome, room);
 	}
 	channel_send(job->delivery->queue, &m);
 	free(results->items);
+}
+
+/* Should they get lost, a report is a little less complete. In messages of a moderate size each. */
+static void say_counts(struct delivery *delivery, const struct attempt_result *result)
+{
+	struct ipc_message m = { .type = IPC_COUNTS, .fd = -1 };
+	ipc_count_list *counts = &m.counts_say.counts;
+
+	counts->items = mem_create((result->n_counts + 1) * sizeof *counts->items);
+	for (size_t i = 0; i < result->n_counts && delivery->queue != NULL; i++) {
+		const struct tls_count *c = &result->counts[i];
+
+		counts->items[counts->n++] = (ipc_count){ .type = (uint8_t)c->type,
+			.report_domain = c->report_domain,
+			.domain = c->domain,
+			.strings = c->strings,
+			.patterns = c->patterns,
+			.result = (uint8_t)c->result,
+			.mx = c->mx,
+			.address = c->address,
+			.sender = c->sender,
+			.reason = c->reason };
+		if (counts->n < COUNTS_AT_ONCE && i + 1 < result->n_counts)
+			continue;
+		channel_send(delivery->queue, &m);
+		counts->n = 0;
+	}
+	free(counts->items);
 }
 
 /* ---- the queue has it on disk ---- */
@@ -274,7 +312,7 @@ static void say_result(const struct job *job)
 /* Where recipients went to different hosts, each was answered by its own. */
 static const char *relay_of(const struct job *job, const struct outcome *o, char *text, size_t room)
 {
-	const char *host = job->result.host, *port = strrchr(host, ':');
+	const char *host = job->host, *port = strrchr(host, ':');
 	size_t n_who = strlen(o->who);
 
 	if (n_who == 0 || o->who[n_who - 1] != ']' || port == NULL ||
@@ -288,12 +326,12 @@ static void report_job(const struct job *job)
 {
 	char relay[OUTCOME_WHO_MAX + 8];
 
-	for (size_t i = 0; i < job->result.n_outcomes; i++) {
+	for (size_t i = 0; i < job->message.n_recipients; i++) {
 		const struct outcome *o = &job->outcomes[i];
 		const struct report report = { .id = job->message.id,
 			.recipient = job->message.recipients[i],
 			.relay = relay_of(job, o, relay, sizeof relay),
-			.delays = job->result.delays,
+			.delays = job->delays,
 			.status = report_status_of(o),
 			.outcome = o };
 
@@ -320,6 +358,8 @@ static void drop(struct job *job)
 		close(job->fd);
 	message_finish(&job->message);
 	free(job->places);
+	free(job->host);
+	free(job->evidence);
 	free(job->outcomes);
 	free(job);
 }

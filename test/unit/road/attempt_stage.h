@@ -9,6 +9,7 @@
 
 #include "../tls/forge.h"
 #include "relay/attempt.h"
+#include "relay/evidence.h"
 #include "scripted_peer.h"
 
 enum { PEERS_MAX = 6, RECIPIENTS_MAX = 4 };

@@ -16,7 +16,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
 
-enum { TURNS_MAX = 4, IDLE_MAX = 8, A_WHILE_MS = 100 };
+enum { TURNS_MAX = 4, IDLE_MAX = 8, A_WHILE_MS = 30 };
 
 /* A message, from MAIL to the final reply; QUIT comes when the pool is stopped. */
 #define MAIL1 GROUP1, "> 250 ok", "> 250 ok", "> 354 go", CONTENT, "> 250 queued"
@@ -281,6 +281,7 @@ static void play_turn(
 	act->house.patience = turn->is_hurried ? &hurry : &calm;
 	act->message.recipients = recipients;
 	act->message.n_recipients = n;
+	act->message.requires_tls = turn->requires_tls;
 	act->is_done = false;
 	act_attempt(act, turn->n_attempts);
 	loop_run(act->loop);
