@@ -1,0 +1,53 @@
+"""The policy host of an MTA-STS domain (RFC 8461 3.3): HTTPS with a certificate, in a thread."""
+import http.server
+import ssl
+import threading
+
+PORT = 8443
+PATH = "/.well-known/mta-sts.txt"
+
+
+class PolicyHost:
+    """Serves one policy at an address of its own, until it is closed."""
+
+    def __init__(self, place, certificate, text, port=PORT):
+        self.address = place.address()
+        self.text = text
+        self.asked = []  # the Host: of each request
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.asked.append(self.headers.get("Host", ""))
+                body = site.text.encode()
+                self.send_response(200 if self.path == PATH else 404)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate.chain, certificate.key)
+        self._server = http.server.ThreadingHTTPServer((self.address, port), Handler)
+        self._server.daemon_threads = True
+        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def publish(lab, domain, mode="enforce", max_age=86400, mx=None, policy_id="1"):
+    """A policy for this domain: its record, its host's address, and who serves it."""
+    name = f"mta-sts.{domain}"
+    host = PolicyHost(lab.place, lab.ca.issue(name),
+                      f"version: STSv1\nmode: {mode}\nmx: {mx or f'mx.{domain}'}\n"
+                      f"max_age: {max_age}\n")
+    lab.dns.set(f"_mta-sts.{domain}", "TXT", f'"v=STSv1; id={policy_id};"')
+    lab.dns.host(name, host.address)
+    lab.zegel.sections["delivery"]["mta-sts-port"] = PORT
+    return host
