@@ -72,6 +72,7 @@ class Animal:
         self.route = None
         self.at = None  # the host that must get the message, if not any
         self.reason = None  # the name that the refusal must bear, if only one will do
+        self.shows = []  # words that the evidence of its delivery must have
         self.enforces = True  # a byte of the message in the clear is a failure
         self.told = None  # the option that MAIL must, or with "" must not, bear
         self.has_prelude = False  # a first message goes before the one that is judged

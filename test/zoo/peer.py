@@ -24,9 +24,9 @@ class Gone(Exception):
 class Talk:
     """One connection: lines in the clear, later over TLS, and what was heard of each."""
 
-    def __init__(self, host, reader, writer, is_late):
+    def __init__(self, house, host, reader, writer):
+        self.house = house
         self.host = host
-        self.is_late = is_late
         self.reader, self.writer = reader, writer
         self.tls = None
         self.clear = {"MAIL": 0, "RCPT": 0, "DATA": 0, "content": 0}
@@ -35,7 +35,6 @@ class Talk:
         self.recipients = []
         self.sni = None
         self.options = ""
-        self.messages = []  # "tls" or "clear", one each
         self._rest = b""
 
     # ---- bytes ----
@@ -150,7 +149,7 @@ class Talk:
 
     def _context(self):
         host = self.host
-        shown = host["later"] if self.is_late and "later" in host else [host["chain"], host["key"]]
+        shown = host["later"] if self.house.is_late and "later" in host else [host["chain"], host["key"]]
         context = _context_of(*shown, host)
 
         def choose(connection, name, _):
@@ -208,7 +207,7 @@ async def serve(talk, greeting=True, at=None, instead=None):
             await talk.say("220 2.0.0 Go ahead")
             await talk.start_tls()
         elif verb == "MAIL":
-            talk.options = line
+            talk.options, talk.recipients = line, []
             await talk.say("250 2.1.0 Fine")
         elif verb == "RCPT":
             talk.recipients.append(re.sub(r"(?i)^rcpt to:\s*<([^>]*)>.*", r"\1", line))
@@ -216,7 +215,8 @@ async def serve(talk, greeting=True, at=None, instead=None):
         elif verb == "DATA":
             await talk.say("354 Go on")
             await talk.hear_content()
-            talk.messages.append("tls" if talk.tls else "clear")
+            talk.house.tell(message="tls" if talk.tls else "clear", host=host["name"],
+                            recipients=talk.recipients, options=talk.options)
             await talk.say("250 2.0.0 Kept")
             if host.get("cuts_after_message"):
                 return
@@ -329,7 +329,7 @@ class House:
         self.events.write(json.dumps({"at": round(time.time(), 3), **what}) + "\n")
 
     async def visit(self, host, reader, writer):
-        talk = Talk(host, reader, writer, self.is_late)
+        talk = Talk(self, host, reader, writer)
         ended = ""
         try:
             await asyncio.wait_for(SCRIPTS[host["script"]](talk), PATIENCE_S)
@@ -338,11 +338,10 @@ class House:
         except asyncio.TimeoutError:
             ended = "stayed too long"
         finally:
-            self.tell(host=host["name"], address=writer.get_extra_info("sockname")[0],
+            self.tell(closed=host["name"], address=writer.get_extra_info("sockname")[0],
                       client=writer.get_extra_info("peername")[0],
                       tls=talk.tls.version() if talk.tls else None, sni=talk.sni,
-                      clear=talk.clear, secure=talk.secure, messages=talk.messages,
-                      recipients=talk.recipients, options=talk.options, ended=ended,
+                      clear=talk.clear, secure=talk.secure, ended=ended,
                       canary=talk.clear_bytes.count(b"zegel-canary"))
             writer.close()
 

@@ -17,7 +17,8 @@ class Line:
     s_client: object
     remarks: list = dataclasses.field(default_factory=list)  # why an oracle may differ
     faults: list = dataclasses.field(default_factory=list)  # what must not be
-    clear_bytes: int = 0
+    clear_bytes: int = 0  # at hosts whose plan enforces TLS
+    rightly_clear_bytes: int = 0
 
 
 def judge_all(world, findings, fingers, clients):
@@ -26,17 +27,24 @@ def judge_all(world, findings, fingers, clients):
     for animal in world.zoo.animals:
         line = Line(animal, findings.get(animal.name), fingers.get(animal.name),
                     clients.get(animal.name))
-        line.clear_bytes = sum(clear.get(host.name, 0) for host in animal.hosts)
+        line.clear_bytes = sum(clear.get(h.name, 0) for h in animal.hosts if must_be_mute(animal, h))
+        line.rightly_clear_bytes = sum(clear.get(h.name, 0) for h in animal.hosts) \
+            - line.clear_bytes
         _judge(line)
         lines.append(line)
     return lines
 
 
+def must_be_mute(animal, host):
+    """Must it hear nothing of the message in the clear? Another host than the right one neither."""
+    return animal.enforces or (animal.at is not None and host is not animal.at)
+
+
 def _clear_bytes(world):
     """{host: bytes of MAIL, RCPT, DATA and content that came in the clear}"""
     heard = {}
-    for event in world.events():
-        heard[event["host"]] = heard.get(event["host"], 0) + sum(event["clear"].values()) \
+    for event in world.events("closed"):
+        heard[event["closed"]] = heard.get(event["closed"], 0) + sum(event["clear"].values()) \
             + event["canary"]
     return heard
 
@@ -49,7 +57,10 @@ def _judge(line):
         line.faults.append(f"zegel: delivered to {finding.host}, not {animal.at.name}")
     if animal.reason and finding.reason != animal.reason:
         line.faults.append(f"zegel: the reason is {finding.reason}, not {animal.reason}")
-    if animal.enforces and line.clear_bytes:
+    for words in animal.shows:
+        if finding.verdict == animal.verdict and words not in finding.evidence:
+            line.faults.append(f"zegel: no {words} in its evidence: {finding.evidence}")
+    if line.clear_bytes:
         line.faults.append(f"{line.clear_bytes} bytes of the message in the clear")
     if animal.told is not None and finding.verdict == DELIVER and \
             ("REQUIRETLS" in finding.options.upper()) != bool(animal.told):
@@ -98,7 +109,8 @@ def _write_opinions(lines):
     with open(OPINIONS, "w", encoding="utf-8") as out:
         for line in lines:
             out.write(f"== {line.animal.name}: {line.animal.about}\n{line.finding.verdict} "
-                      f"[{line.finding.reason}] {line.finding.host}: {line.finding.text}\n")
+                      f"[{line.finding.reason}] {line.finding.host}: {line.finding.text}\n"
+                      f"{line.finding.evidence}\n")
             for opinion in (line.finger, line.s_client):
                 out.write(f"-- {opinion.verdict}\n{opinion.text}\n" if opinion else "")
 
@@ -108,11 +120,11 @@ def _said(opinion):
 
 
 def _print_end(lines, reports):
-    enforcing = [line for line in lines if line.animal.enforces]
-    others = [line for line in lines if not line.animal.enforces]
-    print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the hosts of {len(enforcing)} "
-          f"animals whose plan enforces TLS: {sum(line.clear_bytes for line in enforcing)}")
-    print(f"at those of the {len(others)} others: {sum(line.clear_bytes for line in others)}")
+    hosts = [(a, host) for a in (line.animal for line in lines) for host in a.hosts]
+    mute = sum(must_be_mute(*one) for one in hosts)
+    print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the {mute} hosts where the plan "
+          f"demands TLS: {sum(line.clear_bytes for line in lines)}")
+    print(f"at the {len(hosts) - mute} others: {sum(line.rightly_clear_bytes for line in lines)}")
     if reports:
         print(reports)
     n = sum(bool(line.faults) for line in lines)

@@ -19,6 +19,7 @@ class Finding:
     reason: str = ""  # the stable name
     host: str = ""  # who took it
     text: str = ""
+    evidence: str = ""  # what was required and shown, in the relay's words (relay/evidence.h)
     options: str = ""  # the MAIL command that the host heard
 
 
@@ -89,11 +90,9 @@ def _await_attempts(world, recipients):
 
 def _ask(world, animals):
     waiting = {e["recipient"]: e for e in world.zegel.queue()}
-    taken = {}  # recipient: event of the host that took it
-    for event in world.events():
-        for recipient in event["recipients"]:
-            if event["messages"]:
-                taken[recipient] = event
+    # recipient: event of the host that took it
+    taken = {recipient: event for event in world.events("message")
+             for recipient in event["recipients"]}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         return dict(pool.map(lambda a: (a.name, _ask_one(world, a, waiting, taken)), animals))
 
@@ -108,7 +107,7 @@ def _ask_one(world, animal, waiting, taken):
         entry = lines[0]
     event = taken.get(animal.recipient)
     finding = Finding("?", entry["reason"], event["host"] if event else entry["host"],
-                      entry["reply"], event["options"] if event else "")
+                      entry["reply"], entry["evidence"], event["options"] if event else "")
     state = entry["state"]
     if state == "waiting":
         finding.verdict = LATER if entry["attempts"] > 0 else "not tried in time"
@@ -116,7 +115,7 @@ def _ask_one(world, animal, waiting, taken):
             finding.verdict = "taken, and kept"
     elif state == "delivered":
         finding.verdict = "said delivered, and nobody has it" if not event else \
-            DELIVER if event["messages"] == ["tls"] else PLAIN
+            DELIVER if event["message"] == "tls" else PLAIN
     elif state == "failed":
         finding.verdict = NEVER
     return finding

@@ -44,7 +44,9 @@ def show_table(names):
             visits = pool.submit(visit.visit_all, place)
             fingers = pool.submit(oracle.ask_finger, place, place.zoo.animals)
             clients = pool.submit(oracle.ask_s_client, place, place.zoo.animals)
-            lines = table.judge_all(place, visits.result(), fingers.result(), clients.result())
+            found = visits.result(), fingers.result(), clients.result()
+        place.end_visits()
+        lines = table.judge_all(place, *found)
     finally:
         reports = place.close()
     status = table.print_all(lines, reports)

@@ -13,10 +13,11 @@ def settle(zoo):
     settle_longer(zoo)
 
 
-def judged(animal, host, kind="dane"):
+def judged(animal, host):
     """openssl s_client can judge this host by its records alone."""
-    animal.s_client = (kind, host)
-    return animal
+    animal.s_client = ("dane", host)
+    if animal.verdict == DELIVER:
+        animal.shows = ["achieved=dane"]
 
 
 def settle_ee(zoo, selector, matching):
@@ -116,10 +117,12 @@ def settle_pkix(zoo, selector, matching):
         a = zoo.animal(f"u{kind}-good", "T3", DELIVER, rule, "it would match")
         leaf = zoo.authority.issue(f"mx.{a.domain}")
         a.host(certificate=leaf, tlsa=[(leaf if usage else zoo.authority).tlsa(*shape)])
+        a.shows = ["by=dane achieved=encrypt"]
 
         a = zoo.animal(f"u{kind}-wrong-data", "T3", DELIVER, rule, "it would not match")
         leaf = zoo.authority.issue(f"mx.{a.domain}")
         a.host(certificate=leaf, tlsa=[(leaf if usage else zoo.authority).false_tlsa(*shape)])
+        a.shows = ["by=dane achieved=encrypt"]
 
         a = zoo.animal(f"u{kind}-no-starttls", "T5 T16", LATER, rule,
                        "TLS is mandatory, and the host offers none")

@@ -163,6 +163,8 @@ def settle_modes(zoo):
             None, tls="secure", mx=["mx.{}"], **observe)
     partner(zoo, "partner-observed-not-listed", DELIVER, "the host is not in the rule, which is "
             "observed", self_signed, tls="secure", mx=["mx2.{}"], **observe)
+    for a in zoo.animals[-3:]:
+        a.shows = ["observe=would-fail:"]
     a = partner(zoo, "partner-observed-dane-wrong", LATER, "the rule is observed; DANE is not",
                 self_signed, SIGNED, tls="encrypt", **observe)
     a.tlsa(a.hosts[0].name, a.hosts[0].certificate.false_tlsa())
@@ -180,6 +182,8 @@ def settle_exceptions(zoo):
     excepted("encrypt-no-starttls", LATER, "no TLS; encrypt is needed until 2099", None,
              "2099-01-01", "encrypt")
     excepted("may", PLAIN, "no TLS; may is enough until 2099", None, "2099-01-01", "may")
+    for a in zoo.animals[-3:]:
+        a.shows = ["by=exception", "ticket 123"]
     excepted("over", LATER, "self-signed; the exception was over in 2020", self_signed,
              "2020-01-01", "encrypt")
     excepted("over-no-starttls", LATER, "no TLS; the exception was over in 2020", None,

@@ -45,6 +45,7 @@ def settle_hosts(zoo):
     a = one(zoo, "sts-good", "T19 T21", DELIVER, rule, "the policy and the certificate are right",
             certificate=True)
     a.s_client = ("pkix", a.hosts[0])
+    a.shows = ["by=mta-sts", "match=\"CA "]
     a = one(zoo, "sts-self-signed", "T21", LATER, rule, "the host's certificate is self-signed")
     a.s_client = ("pkix", a.hosts[0])
 
@@ -150,8 +151,9 @@ def settle_modes(zoo):
     for mode in ("testing", "none"):
         def text(a, mode=mode):
             return policy([f"mx.{a.domain}"], mode)
-        one(zoo, f"sts-{mode}-self-signed", "T21", DELIVER, rule,
-            f"mode {mode}: nothing is refused", text=text)
+        a = one(zoo, f"sts-{mode}-self-signed", "T21", DELIVER, rule,
+                f"mode {mode}: nothing is refused", text=text)
+        a.shows = ["sts=would-fail"] if mode == "testing" else []
         one(zoo, f"sts-{mode}-no-starttls", "T21", PLAIN, rule,
             f"mode {mode}, and the host offers no TLS", text=text, certificate=None)
     one(zoo, "sts-testing-not-listed", "T21", DELIVER, rule,

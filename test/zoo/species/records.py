@@ -21,6 +21,7 @@ def settle_unusable(zoo):
         a = zoo.animal(f"{name}", "T4", DELIVER, "RFC 7672 2.2, RFC 7671 4",
                        "the only record is unusable: TLS, and nobody is authenticated")
         a.host(certificate=self_signed("anybody.example"), tlsa=[data])
+        a.shows = ["by=dane achieved=encrypt"]
         a = zoo.animal(f"{name}-no-starttls", "T4 T5 T16", LATER, "RFC 7672 2.2",
                        "the only record is unusable, and the host offers no TLS")
         a.host(certificate=None, tlsa=[data])
@@ -94,6 +95,7 @@ def settle_lengths(zoo):
         a = zoo.animal(name, "N11", DELIVER, "RFC 7671 4 (unusable: no such digest)",
                        f"3 1 {matching} with {size} bytes can match nothing: unusable")
         a.host(certificate=self_signed("anybody.example"), tlsa=[f"3 1 {matching} {'5a' * size}"])
+        a.shows = ["by=dane achieved=encrypt"]
         a = zoo.animal(f"{name}-and-right", "N11 T6", DELIVER, "RFC 7671 4",
                        "the one beside it matches")
         own = self_signed(f"mx.{a.domain}")
