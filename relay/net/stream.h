@@ -43,7 +43,7 @@ struct stream_calls {
 	void (*ended)(struct stream *stream, enum stream_end end, void *arg);
 };
 
-enum { STREAM_READ_LIMIT = 64 * 1024 };
+enum { STREAM_READ_LIMIT = 64 * 1024 }; /* bytes in the input: then the kernel keeps the rest */
 
 /*
  * Owns fd from now on, which is connected and non-blocking. Reads nothing before the first
@@ -51,7 +51,10 @@ enum { STREAM_READ_LIMIT = 64 * 1024 };
  */
 struct stream *stream_create(struct loop *loop, int fd);
 
-/* Who is told from now on. If input is already there (or the end), readable (or ended) is called again. */
+/*
+ * Who is told from now on. If input is already there (or the end), readable (or ended) is called
+ * again. With NULL nothing is read either, and an end is not noticed.
+ */
 void stream_set_calls(struct stream *stream, const struct stream_calls *calls, void *arg);
 
 /* Closes at once; output not yet sent is lost. */
@@ -64,14 +67,9 @@ void stream_destroy(struct stream **stream);
  */
 void stream_close(struct stream **stream, int64_t linger_ms, loop_call *gone, void *arg);
 
-/* Take from it; reading goes on by itself when it holds less than the read limit. */
+/* Take from it; reading goes on by itself when it holds less than STREAM_READ_LIMIT. */
 struct evbuffer *stream_input(struct stream *stream);
 bool stream_has_input(const struct stream *stream);
-void stream_set_read_limit(struct stream *stream, size_t size_bytes);
-
-/* Stops and resumes reading. While it is paused the end is not noticed either. */
-void stream_pause(struct stream *stream);
-void stream_resume(struct stream *stream);
 
 /* Put into it; it is sent when the loop turns. */
 struct evbuffer *stream_output(struct stream *stream);
@@ -104,8 +102,7 @@ void stream_judge(const struct stream *stream, const struct tls_requirement *req
 /* After ended: "lost connection", "Connection reset by peer"... */
 const char *stream_end_text(const struct stream *stream);
 
-/* Bytes of content since the start, for least rates. */
+/* Bytes of content that came since the start, for least rates. */
 uint64_t stream_n_received(const struct stream *stream);
-uint64_t stream_n_sent(const struct stream *stream);
 
 int stream_fd(const struct stream *stream);

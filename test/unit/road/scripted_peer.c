@@ -130,7 +130,7 @@ static void play(struct session *s)
 			stream_start_tls_server(s->stream, s->peer->tls);
 			return;
 		} else if (item[0] == '~') {
-			stream_pause(s->stream);
+			stream_set_calls(s->stream, NULL, NULL);
 			return;
 		} else if (strcmp(item, "!!") == 0) {
 			reset_connection(s);
