@@ -142,6 +142,12 @@ void dispatch_on_alone(struct dispatch *d, loop_call *call, void *arg)
 	d->alone_arg = arg;
 }
 
+void dispatch_on_counts(struct dispatch *d, dispatch_counts *call, void *arg)
+{
+	d->counts = call;
+	d->counts_arg = arg;
+}
+
 /* Nothing goes out before all that is out already is known. */
 static void start_if_told(struct dispatch *d)
 {
@@ -454,6 +460,8 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 		worker->is_leaving = true;
 	else if (m->type == IPC_RESULT && m->result_say.feedback <= SCHEDULE_NOT_TRIED)
 		on_result(worker, m);
+	else if (m->type == IPC_COUNTS && worker->dispatch->counts != NULL)
+		worker->dispatch->counts(worker->dispatch->counts_arg, &m->counts_say);
 }
 
 /* What it was at is given to another; what it had finished is settled all the same. */

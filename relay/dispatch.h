@@ -41,6 +41,10 @@ bool dispatch_is_storing(const struct dispatch *dispatch);
 /* Without deliveries no more results can come. */
 bool dispatch_has_deliveries(const struct dispatch *dispatch);
 
+/* What deliveries tell for TLS reports: say is valid during the call. */
+typedef void dispatch_counts(void *arg, const struct ipc_counts_say *say);
+void dispatch_on_counts(struct dispatch *dispatch, dispatch_counts *call, void *arg);
+
 /* The schedule it started, for whoever has news for it; NULL before dispatch_start. */
 struct schedule *dispatch_schedule(struct dispatch *dispatch);
 

@@ -70,6 +70,8 @@ struct dispatch {
 	bool is_started, is_stopped;
 	loop_call *alone;
 	void *alone_arg;
+	dispatch_counts *counts; /* NULL: nobody counts */
+	void *counts_arg;
 };
 
 /* What came of a job that was handed out or could not be; all results are of its own recipients. */

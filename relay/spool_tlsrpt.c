@@ -460,7 +460,7 @@ static int move(struct store *store, struct spool_request *request)
 		return rc;
 	take_row(&asking, row);
 	sqlite3_reset(row);
-	if (to->uris[0] == '\0')
+	if (to->is_done)
 		rc = end_report(store, &asking.found[0]);
 	else
 		rc = store_run(store_bind(store, STORE_tls_move, "tiiii", to->uris, to->next_try_s,

@@ -33,7 +33,7 @@ struct spool_tlsrpt {
 	int64_t start_s, end_s;
 	int64_t first_try_s; /* 0: none yet */
 	uint32_t n_tries;
-	const char *uris; /* where it still has to go, a line each */
+	const char *uris; /* where it still has to go, a line each; "": its domain was not asked */
 };
 
 /* Those whose time has come, the one that waits longest first. Valid during the call. */
@@ -56,12 +56,13 @@ void spool_tlsrpt_list(
 void spool_tlsrpt_close(struct spool *spool, const char *domain, spool_changed *done, void *arg);
 
 /*
- * How far one has come: where it still has to go and when; nowhere ("") means that it is done, and
- * what was counted for it goes. mail, if not NULL, is committed in the same transaction; a refusal
- * of it (done says) changes nothing. One that is gone is ok, and its mail is dropped.
+ * How far one has come: where it still has to go and when, or that it is done; then what was counted
+ * for it goes. mail, if not NULL, is committed in the same transaction; a refusal of it (done says)
+ * changes nothing. One that is gone is ok, and its mail is dropped.
  */
 struct spool_tlsrpt_move {
 	int64_t number;
+	bool is_done;
 	const char *uris;
 	int64_t next_try_s, first_try_s;
 	uint32_t n_tries;

@@ -38,6 +38,9 @@ typedef int cli_command(struct cli *cli);
 	    "rules for partners, and their exceptions")                                            \
 	X("partner", "check", cli_partner_check, 0, 1, "[DOMAIN]",                                 \
 	    "probe the domains that have a rule")                                                  \
+	X("tlsrpt", "show", cli_tlsrpt_show, 0, 1, "[DOMAIN]", "what is counted for TLS reports")  \
+	X("tlsrpt", "send", cli_tlsrpt_send, 0, 1, "[DOMAIN]",                                     \
+	    "report now what was counted until now")                                               \
 	X("domain", "list", cli_domain_list, 0, 0, "", "domains that mail is signed for")          \
 	X("domain", "show", cli_domain_show, 1, 1, "DOMAIN",                                       \
 	    "DNS records to publish for a domain")                                                 \

@@ -10,6 +10,7 @@
 #include "relay/net/loop.h"
 #include "relay/proc/queue_lookup.h"
 #include "relay/spool.h"
+#include "relay/tlsrpt.h"
 
 struct control;
 
@@ -19,6 +20,7 @@ struct control_house {
 	struct spool *spool;
 	struct dispatch *dispatch;
 	struct queue_lookup *lookup;
+	struct tlsrpt *reports;
 };
 
 /* Owns neither listen_fd nor anything of the house, which is copied. */

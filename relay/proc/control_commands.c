@@ -2,6 +2,7 @@
  * The commands of the control socket. Each is one request, and ends its client's connection when it
  * has answered.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "relay/base/queue_id.h"
@@ -13,9 +14,11 @@ enum { LIST_MAX = 20000 /* entries of one answer */ };
 
 typedef void command_call(struct control_client *c, const json_t *request);
 
-static command_call list, retry, remove_message, status, policy;
+static command_call list, retry, remove_message, status, policy, show_reports, send_reports;
 static void on_listed(void *arg, const struct spool_entry *e);
 static void on_changed(void *arg, size_t n);
+static void on_report(void *arg, const struct spool_tlsrpt *about, struct tls_report *report);
+static void on_due(void *arg, size_t n);
 static void on_policy(void *arg, const struct sts_kept *policies, size_t n, bool is_last);
 static const char *text_of(const json_t *request, const char *key);
 static bool is_id(const char *text);
@@ -30,6 +33,8 @@ static const struct {
 	{ "remove", "id", remove_message },
 	{ "status", NULL, status },
 	{ "policy", "domain", policy },
+	{ "tlsrpt-show", NULL, show_reports },
+	{ "tlsrpt-send", NULL, send_reports },
 };
 
 void control_serve(struct control_client *c, const json_t *request)
@@ -149,6 +154,57 @@ static void on_policy(void *arg, const struct sts_kept *policies, size_t n, bool
 		json_object_set_new(line, "policy", json_text(policies[i].policy));
 		control_say(c, line);
 	}
+	control_say(c, json_pack("{s:b, s:I}", "end", 1, "n", (json_int_t)n));
+	control_end(c);
+}
+
+/* ---- TLS reports ---- */
+
+static void show_reports(struct control_client *c, const json_t *request)
+{
+	spool_tlsrpt_list(c->control->house.spool, text_of(request, "domain"), on_report, c);
+}
+
+static void on_report(void *arg, const struct spool_tlsrpt *about, struct tls_report *report)
+{
+	struct control_client *c = arg;
+	json_t *line;
+	char *text;
+
+	if (about == NULL) {
+		control_say(c, json_pack("{s:b, s:I}", "end", 1, "n", (json_int_t)c->n_listed));
+		control_end(c);
+		return;
+	}
+	c->n_listed++;
+	tlsrpt_fill(c->control->house.config, about->number, report);
+	text = tls_report_write(report);
+	line = json_pack("{s:b, s:I}", "allowed",
+	    tlsrpt_allows(c->control->house.config, about->domain), "tried",
+	    (json_int_t)about->first_try_s);
+	json_object_set_new(line, "domain", json_text(about->domain));
+	json_object_set_new(line, "report", json_loads(text, 0, NULL));
+	control_say(c, line);
+	free(text);
+}
+
+static void send_reports(struct control_client *c, const json_t *request)
+{
+	const struct config *config = c->control->house.config;
+	const char *domain = text_of(request, "domain");
+
+	if (domain != NULL ? tlsrpt_allows(config, domain) : config->tlsrpt.scope != TLSRPT_OFF)
+		tlsrpt_send_now(c->control->house.reports, domain, on_due, c);
+	else
+		control_say_error(
+		    c, domain != NULL ? "tls-reports { send } does not allow reports to this domain"
+				      : "TLS reports are off: write tls-reports { send = all }");
+}
+
+static void on_due(void *arg, size_t n)
+{
+	struct control_client *c = arg;
+
 	control_say(c, json_pack("{s:b, s:I}", "end", 1, "n", (json_int_t)n));
 	control_end(c);
 }

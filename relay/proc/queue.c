@@ -19,6 +19,7 @@
 #include "relay/proc/queue_lookup.h"
 #include "relay/proc/role.h"
 #include "relay/shelf.h"
+#include "relay/tlsrpt.h"
 
 enum {
 	KEEPER_TIMEOUT_MS = 20000,
@@ -36,6 +37,7 @@ struct queue {
 	struct dispatch *dispatch;
 	struct queue_lookup *lookup;
 	struct exceptions *exceptions;
+	struct tlsrpt *reports;
 	struct control *control;
 	struct clients intakes;
 	struct timer *storage;
@@ -66,6 +68,7 @@ struct commit {
 
 static void on_intake(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_intake_gone(void *arg, struct channel *channel);
+static void on_counts(void *arg, const struct ipc_counts_say *say);
 static void on_storage(void *arg);
 static void leave_if_alone(void *arg);
 static void on_last_words(void *arg);
@@ -107,11 +110,22 @@ static bool queue_begin(void *self)
 	queue->dispatch = dispatch_create(queue->house->loop, config, queue->spool, queue->office);
 	queue->lookup = queue_lookup_create(queue->house->loop, queue->spool);
 	queue->exceptions = exceptions_create(queue->house->loop, config);
+	queue->reports = tlsrpt_create(&(struct tlsrpt_house){ queue->house->loop, config,
+	    queue->spool, queue->office, queue_lookup_asker(queue->lookup) });
+	dispatch_on_counts(queue->dispatch, on_counts, queue);
 	queue->control = control_create(queue->house->loop, queue->house->control_fd,
-	    &(struct control_house){ config, queue->spool, queue->dispatch, queue->lookup });
+	    &(struct control_house){
+		config, queue->spool, queue->dispatch, queue->lookup, queue->reports });
 	dispatch_on_alone(queue->dispatch, leave_if_alone, queue);
 	on_storage(queue);
 	return true;
+}
+
+static void on_counts(void *arg, const struct ipc_counts_say *say)
+{
+	struct queue *queue = arg;
+
+	tlsrpt_count(queue->reports, say);
 }
 
 static void tell_storage(struct queue *queue, struct channel *intake, const struct ipc_message *m)
@@ -359,9 +373,12 @@ static void queue_destroy(void *self)
 
 	if (queue->dispatch != NULL)
 		dispatch_stop(queue->dispatch);
+	if (queue->reports != NULL)
+		tlsrpt_stop(queue->reports);
 	post_office_destroy(&queue->office);
 	spool_close(&queue->spool); /* no callback runs after it */
 	control_destroy(&queue->control);
+	tlsrpt_destroy(&queue->reports);
 	exceptions_destroy(&queue->exceptions);
 	queue_lookup_destroy(&queue->lookup);
 	dispatch_destroy(&queue->dispatch);

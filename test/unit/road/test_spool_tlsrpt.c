@@ -187,7 +187,8 @@ static struct outcome move(
 	struct heard heard = { 0 };
 
 	spool_tlsrpt_move(f->spool,
-	    &(struct spool_tlsrpt_move){ number, uris, next_s, clock_wall_s(), 3, mail }, on_moved,
+	    &(struct spool_tlsrpt_move){
+		number, uris[0] == '\0', uris, next_s, clock_wall_s(), 3, mail }, on_moved,
 	    &heard);
 	fixture_run(f, &heard.done);
 	return heard.outcome;
