@@ -48,6 +48,7 @@ static struct route_wish wish_of(const struct config *config, const struct messa
 	const struct config_account *account = config_find_account(config, message->account);
 
 	return (struct route_wish){ .floor = account != NULL ? account->tls_floor : TLS_NONE,
-		.requires_tls = message->requires_tls && message->sender[0] != '\0',
+		.requires_tls = message->requires_tls,
+		.is_notification = *message->sender == '\0',
 		.tls_optional = message->tls_optional };
 }

@@ -60,9 +60,10 @@ struct plan {
 	char next_hop[DOMAIN_MAX]; /* what was asked about: domain, or the operator's route */
 	bool is_route;             /* the operator's: no MX, no MTA-STS, no domain of strangers */
 	char login[256];           /* at the next hop; "" for none */
-	bool needs_requiretls; /* the server must offer REQUIRETLS, and is told it (RFC 8689 4.2) */
-	bool is_impaired;      /* the resolver does not validate: see facts.h */
-	struct sts_finding sts;   /* its policy, applied or not; has_policy false: none */
+	bool needs_requiretls;     /* the server must offer REQUIRETLS (RFC 8689 4.2.1, 5) */
+	bool is_impaired;          /* the resolver does not validate: see facts.h */
+	struct sts_finding
+	    sts; /* has_policy: one is in force, applied or not; its problem is of the last try */
 	char partner[DOMAIN_MAX]; /* the rule that applies, as it is written; "" for none */
 	char exception
 	    [256]; /* in force: "until 2026-12-01T00:00:00Z, tls=encrypt (ticket 123)"; "" */

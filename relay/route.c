@@ -53,10 +53,13 @@ static void tell(const struct route_scene *scene, struct plan *plan)
 	plan->is_route = question->route != NULL;
 	if (plan->is_route && question->route->login != NULL)
 		snprintf(plan->login, sizeof plan->login, "%s", question->route->login);
-	plan->needs_requiretls = question->wish.requires_tls;
+	plan->needs_requiretls = question->wish.requires_tls && !question->wish.is_notification;
 	plan->is_impaired = facts->is_impaired;
-	if (route_sts(scene) != NULL)
-		sts_finding_copy(&plan->sts, route_sts(scene));
+	sts_finding_copy(&plan->sts, &facts->sts);
+	if (route_sts(scene) == NULL) {
+		sts_policy_finish(&plan->sts.policy);
+		plan->sts.has_policy = false;
+	}
 	if (scene->partner != NULL)
 		snprintf(plan->partner, sizeof plan->partner, "%s", scene->partner->name);
 	route_print_exception(scene->exception, plan->exception, sizeof plan->exception);

@@ -68,7 +68,8 @@
 /* What a message, and the account it came from, ask of the way. */
 struct route_wish {
 	enum tls_level floor; /* the account's tls-floor; TLS_NONE: none */
-	bool requires_tls;    /* RFC 8689 2: REQUIRETLS; of notifications too (5) */
+	bool requires_tls;    /* RFC 8689 2: REQUIRETLS */
+	bool is_notification; /* RFC 8689 5: as well protected, but the server need not offer it */
 	bool tls_optional;    /* RFC 8689 5: TLS-Required: No */
 };
 

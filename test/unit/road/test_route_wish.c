@@ -153,10 +153,33 @@ static void test_cases(void **state)
 	route_play(cases, sizeof cases / sizeof *cases);
 }
 
+/* RFC 8689 5: a notification is as well protected, and is not lost for want of the offer alone. */
+static void test_notifications(void **state)
+{
+	const struct route_setting message = { TLS_DANE, .wish.requires_tls = true },
+				   notification = { TLS_DANE, .wish = { .requires_tls = true,
+								  .is_notification = true } };
+	struct plan one, other;
+	struct facts facts;
+
+	(void)state;
+	route_text_read("mx=ok/secure\n" HOST " base=mx.example tlsa=nx/secure\n", &facts);
+	route_find_set(&message, &facts, 0, &one);
+	route_find_set(&notification, &facts, 0, &other);
+	assert_true(one.needs_requiretls);
+	assert_false(other.needs_requiretls);
+	assert_true(tls_requirement_is_equal(&one.hosts[0].tls, &other.hosts[0].tls));
+	assert_int_equal(one.hosts[0].tls.level, TLS_VERIFY);
+	plan_finish(&one);
+	plan_finish(&other);
+	facts_finish(&facts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_notifications),
 	};
 
 	return cmocka_run_group_tests_name("route wish", tests, NULL, NULL);
