@@ -188,8 +188,8 @@ static struct outcome move(
 
 	spool_tlsrpt_move(f->spool,
 	    &(struct spool_tlsrpt_move){
-		number, uris[0] == '\0', uris, next_s, clock_wall_s(), 3, mail }, on_moved,
-	    &heard);
+		number, uris[0] == '\0', uris, next_s, clock_wall_s(), 3, mail },
+	    on_moved, &heard);
 	fixture_run(f, &heard.done);
 	return heard.outcome;
 }
