@@ -25,7 +25,7 @@ struct closing {
 struct tlsrpt {
 	struct tlsrpt_house house;
 	struct timer *look;
-	bool is_looking, is_stopped;
+	bool is_looking, looks_again, is_stopped;
 	int64_t complain_at_ms;
 	size_t n_left_out;
 	struct tlsrpt_sending *sendings[TLSRPT_AT_ONCE];
@@ -178,6 +178,7 @@ static void on_look(void *arg)
 	struct tlsrpt *tlsrpt = arg;
 
 	timer_set(tlsrpt->look, LOOK_MS);
+	tlsrpt->looks_again = tlsrpt->is_looking; /* more may be due than it will find */
 	if (tlsrpt->is_looking || tlsrpt->n_sendings == TLSRPT_AT_ONCE ||
 	    !asker_has_peer(tlsrpt->house.lookup))
 		return;
@@ -191,6 +192,8 @@ static void on_due(void *arg, const struct spool_tlsrpt *due, size_t n)
 	struct tlsrpt *tlsrpt = arg;
 
 	tlsrpt->is_looking = false;
+	if (tlsrpt->looks_again && !tlsrpt->is_stopped)
+		timer_set(tlsrpt->look, 0);
 	for (size_t i = 0; i < n && !tlsrpt->is_stopped; i++) {
 		if (tlsrpt->n_sendings < TLSRPT_AT_ONCE && !is_under_way(tlsrpt, due[i].number))
 			tlsrpt->sendings[tlsrpt->n_sendings++] =
