@@ -11,6 +11,7 @@ import oracle
 import table
 import visit
 import world
+from lab.zegel import PORT_STARTTLS, binary
 
 
 def main(words):
@@ -58,9 +59,13 @@ def stay_open():
     place = world.World(choose([]))
     try:
         place.start()
-        print(HELP.format(pid=os.getpid(), zegel=place.zegel.binary(), conf=place.zegel.path,
-                          place=place.place.path, n=len(place.zoo.animals)), flush=True)
-        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+        print(HELP.format(pid=os.getpid(), zegel=binary(), conf=place.zegel.path,
+                          place=place.place.path, n=len(place.zoo.animals),
+                          address=f"{place.zegel.address}:{PORT_STARTTLS}",
+                          login=" ".join(world.login_of("keeper"))), flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
     finally:
         place.close()
     return 0
@@ -74,14 +79,16 @@ The zoo is open: {n} animals, each a domain NAME.zoo.example (or .open.example, 
 
 and there, for instance
 
-    dig +dnssec _25._tcp.mx.u311-good.zoo.example TLSA
+    drill -D _25._tcp.mx.u311-good.zoo.example TLSA
     {zegel} -c {conf} explain u311-good.zoo.example
     {zegel} -c {conf} tls probe u311-wrong-data.zoo.example
 
-What the hosts hear stands in {place}/peers/events.jsonl. Ctrl-C closes the zoo.
+Mail is submitted at {address}, with STARTTLS, as {login}.
+What the hosts hear stands in {place}/peers/events.jsonl.
+Ctrl-C closes the zoo.
 """
 
 if __name__ == "__main__":
-    # SIGINT and SIGTERM are waited for, or end what runs as an exception that closes everything.
+    # SIGTERM is an exception, as SIGINT: so that everything is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))
