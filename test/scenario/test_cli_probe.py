@@ -271,3 +271,75 @@ def test_partner_check_looks_at_all_that_have_a_name(make_lab):
                                 ("a..b", 64, "'a..b' is no domain name")):
         done = lab.zegel.command("partner", "check", name, check=False)
         assert done.returncode == status and words in done.stderr
+
+
+def test_partner_check_says_what_require_would_refuse(make_lab):
+    lab = make_lab()
+    lab.receiver("fits.example")
+    lab.receiver("self.example", certificate=lab.ca.self_signed("mx.self.example"))
+    lab.receiver("clear.example", tls=False)
+    lab.receiver("astray.example", host="mx.other.example")
+    lab.receiver("two.example", host="mx1.two.example")
+    lab.receiver("two.example", host="mx2.two.example", preference=20,
+                 certificate=lab.ca.self_signed("mx2.two.example"))
+    lab.receiver("gone.example", tls=False)
+    lab.dns.host("mx.gone.example", lab.place.address())
+    lab.zegel.partners = {
+        f"{name}.example": {"tls": "secure", "mx": [f"*.{name}.example"], "mode": "observe"}
+        for name in ("fits", "self", "clear", "astray", "two", "gone")}
+    open_lab(lab)
+
+    said = Said(lab, 0, "partner", "check", "fits.example")
+    assert said.domains["fits.example"]["mode"] == "observe"
+    assert said.address("mx.fits.example")["watches"] == [
+        {"demand": "partner", "level": "secure", "passes": True, "refusal": None}]
+
+    would = {"self": "partner-tls-untrusted", "clear": "starttls-missing",
+             "astray": "partner-mx-name"}
+    for name, why in would.items():
+        said = Said(lab, PROBLEMS, "partner", "check", f"{name}.example")
+        (one,) = said.hosts.values()
+        assert one["accepted"] and one["would_refuse"]["name"] == why
+        assert not one["addresses"][0]["watches"][0]["passes"]
+        domain = said.domains[f"{name}.example"]
+        assert (domain["accepted"], domain["would_refuse"]) == (True, 1)
+    said = Said(lab, PROBLEMS, "partner", "check", "two.example")
+    assert [bool(one["would_refuse"]) for one in said.hosts.values()] == [False, True]
+    # Nobody was there to look at: that is a refusal of its own, and no word about the rule.
+    said = Said(lab, PROBLEMS, "partner", "check", "gone.example")
+    assert said.domains["gone.example"]["would_refuse"] == 0
+
+    text = human(lab, "partner", "check", "two.example")
+    assert "    would be refused with mode = require: " in text
+    assert "two.example: 2 of 2 hosts accepted, 1 of them would be refused if partner " \
+           "two.example had mode = require" in text
+    text = human(lab, "partner", "check", "astray.example")
+    assert text.count("would be refused with mode = require: ") == 1
+
+    # It is as it said.
+    for rule in lab.zegel.partners.values():
+        rule["mode"] = "require"
+    lab.zegel.write()
+    for name, why in would.items():
+        said = Said(lab, PROBLEMS, "partner", "check", f"{name}.example")
+        (one,) = said.hosts.values()
+        assert not one["accepted"] and one["refusal"]["name"] == why
+
+
+def test_an_exception_in_force_is_told(make_lab):
+    lab = make_lab()
+    lab.receiver("late.example", certificate=lab.ca.self_signed("mx.late.example"))
+    lab.zegel.partners = {"late.example": {"tls": "verify", "exception": {
+        "until": "2999-01-01", "tls": "encrypt", "reason": "ticket 123"}}}
+    open_lab(lab)
+    said = Said(lab, 0, "partner", "check")
+    one = said.hosts["mx.late.example"]
+    assert (one["accepted"], one["level"], one["demand"]) == (True, "encrypt", "exception")
+    assert "ticket 123" in said.domains["late.example"]["exception"]
+    assert "exception of partner late.example until 2999-01-01T00:00:00Z, tls=encrypt (ticket 123)" \
+        in human(lab, "partner", "check")
+    lab.zegel.partners["late.example"]["exception"]["until"] = "2001-01-01"
+    lab.zegel.write()
+    said = Said(lab, PROBLEMS, "partner", "check")
+    assert said.hosts["mx.late.example"]["refusal"]["name"] == "partner-tls-untrusted"
+    assert said.domains["late.example"]["exception"] is None
