@@ -5,11 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "meet.h"
+#include "tls/dane.h"
 
 struct chains chains;
 
@@ -158,6 +162,75 @@ static void judge_later(struct tls_context *server, const struct tls_requirement
 	meet_finish(&m);
 }
 
+/*
+ * What OpenSSL finds where it is let verify inside the handshake, with nothing of ours between: the
+ * verifier must find the same.
+ */
+static long verify_in_handshake(struct tls_context *server, const struct tls_requirement *r)
+{
+	bool by_tlsa = r->tlsa_pinned || r->n_tlsa > 0;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	struct tls_session *ours;
+	long found = -1;
+	SSL *ssl;
+	int fd[2];
+
+	assert_true(SSL_CTX_dane_enable(ctx) > 0);
+	SSL_CTX_dane_set_flags(ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	if (!by_tlsa)
+		assert_int_equal(SSL_CTX_load_verify_file(ctx, chains.ca), 1);
+	ssl = SSL_new(ctx);
+	SSL_set_hostflags(
+	    ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS |
+		     (r->level == TLS_MTA_STS ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0));
+	if (by_tlsa)
+		assert_true(SSL_dane_enable(ssl, NULL) > 0);
+	for (size_t i = 0; i < r->n_tlsa; i++) {
+		const struct tlsa_record *t = &r->tlsa[i];
+
+		if (tlsa_is_usable(t))
+			assert_true(SSL_dane_tlsa_add(ssl, t->usage, t->selector, t->matching,
+					t->data, t->n_data) > 0);
+	}
+	for (size_t i = 0; i < r->n_names; i++)
+		assert_int_equal(
+		    SSL_add1_host(ssl, r->names[i] + (strncmp(r->names[i], "*.", 2) == 0)), 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	SSL_set_fd(ssl, fd[0]);
+	SSL_set_connect_state(ssl);
+	ours = tls_session_create_server(server, fd[1]);
+	for (int turn = 0; turn < 20 && found < 0; turn++) {
+		if (SSL_do_handshake(ssl) == 1)
+			found = SSL_get_verify_result(ssl);
+		tls_session_handshake(ours);
+	}
+	assert_true(found >= 0);
+	tls_session_destroy(&ours);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(fd[0]);
+	close(fd[1]);
+	return found;
+}
+
+/* We are stricter in one thing: the dates of an anchor in the DNS that has not signed itself. */
+static void compare_with_openssl(struct tls_context *server, const struct tls_requirement *r,
+    const struct outcome *outcome, const struct tls_evidence *e)
+{
+	long found;
+
+	/* Nobody was to be known; or there was no handshake; or no name, where OpenSSL asks for none. */
+	if ((outcome_is_ok(outcome) && e->trust != TLS_VERIFIED) || *e->protocol == '\0' ||
+	    r->n_names == 0 || *r->names[0] == '\0')
+		return;
+	found = verify_in_handshake(server, r);
+	if (found == X509_V_OK && strcmp(e->why_untrusted, "certificate has expired") == 0)
+		assert_true(r->n_tlsa > 0 && r->tlsa[0].usage == 2);
+	else
+		assert_string_equal(found == X509_V_OK ? "" : X509_verify_cert_error_string(found),
+		    e->why_untrusted);
+}
+
 struct outcome chains_attempt(
     struct tls_context *server, const struct tls_requirement *r, struct tls_evidence *evidence)
 {
@@ -177,6 +250,7 @@ struct outcome chains_attempt(
 	}
 	meet_finish(&m);
 	judge_later(server, r, &outcome, evidence);
+	compare_with_openssl(server, r, &outcome, evidence);
 	return outcome;
 }
 

@@ -50,8 +50,9 @@ int chains_make(void **state);
 int chains_end(void **state);
 
 /*
- * One handshake; and another one under "encrypt", which is then held against the requirement: in no
- * word may the two differ. The evidence and the outcome are for the caller to look at.
+ * One handshake; another one under "encrypt", which is then held against the requirement: in no word
+ * may the two differ; and a third, in which OpenSSL itself verifies: it must find the same. The evidence
+ * and the outcome are for the caller to look at.
  */
 struct outcome chains_attempt(
     struct tls_context *server, const struct tls_requirement *r, struct tls_evidence *evidence);
