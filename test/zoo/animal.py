@@ -146,6 +146,12 @@ class Zoo:
         self.troubles = []
         self.authority = Authority("Zoo Authority")
         self.stranger = Authority("A Stranger's Authority")
+        # Names by which the relay may find out whether answers are validated here.
+        self.checks = {"signed": f"signed.{SIGNED}", "broken": f"broken.{SIGNED}",
+                       "unsigned": f"unsigned.{OPEN}"}
+        for name in self.checks.values():
+            self.add(name, "A", "198.18.0.0")
+        self.spoiled.append((self.checks["broken"], "A"))
         self._numbers = itertools.count(1)
         self._numbers6 = itertools.count(1)
 
