@@ -14,7 +14,6 @@
 #include <sys/queue.h>
 #include <unbound.h>
 #include <unbound-event.h>
-#include <unistd.h>
 
 #include "relay/base/mem.h"
 
@@ -50,13 +49,19 @@ struct resolver {
 	struct ub_ctx *unbound;
 	struct timer *deliver;
 	int64_t timeout_ms;
+	char **anchors; /* DNSKEY and DS records as text */
+	size_t n_anchors;
 	size_t n_asked;
 	struct question_list questions[QUESTION_ANSWERED + 1]; /* by state, oldest first */
 };
 
+static struct resolver *create(struct loop *loop);
+static bool read_anchors(struct resolver *resolver, const char *path);
+static void use_anchor(struct resolver *resolver, const ldns_rr *record);
+static int begin(struct resolver *resolver, const struct config *config, char *error, size_t room);
 static int set_options(struct ub_ctx *unbound);
 static int set_servers(
-    struct ub_ctx *unbound, const struct config *config, char *error, size_t room);
+    struct resolver *resolver, const struct config *config, char *error, size_t room);
 static struct question *find_question(
     struct resolver *resolver, const char *name, enum record_type type);
 static struct question *create_question(
@@ -74,6 +79,36 @@ static void destroy_question(struct question *question);
 struct resolver *resolver_create(
     struct loop *loop, const struct config *config, char *error, size_t room)
 {
+	struct resolver *resolver = create(loop);
+	const char *anchor = config->dns_trust_anchor;
+
+	if (anchor != NULL && !read_anchors(resolver, anchor)) {
+		snprintf(error, room, "the DNSSEC trust anchor %s can't be read", anchor);
+		resolver_destroy(&resolver);
+	} else if (begin(resolver, config, error, room) != 0) {
+		resolver_destroy(&resolver);
+	}
+	return resolver;
+}
+
+struct resolver *resolver_create_like(const struct resolver *like, const struct config *config,
+    bool validates, char *error, size_t room)
+{
+	struct resolver *resolver = create(like->loop);
+
+	if (validates && like->n_anchors > 0) {
+		resolver->anchors = mem_resize(NULL, like->n_anchors, sizeof *resolver->anchors);
+		for (size_t i = 0; i < like->n_anchors; i++)
+			resolver->anchors[i] = mem_copy_text(like->anchors[i]);
+		resolver->n_anchors = like->n_anchors;
+	}
+	if (begin(resolver, config, error, room) != 0)
+		resolver_destroy(&resolver);
+	return resolver;
+}
+
+static struct resolver *create(struct loop *loop)
+{
 	struct resolver *resolver = mem_create(sizeof *resolver);
 
 	resolver->loop = loop;
@@ -81,22 +116,62 @@ struct resolver *resolver_create(
 	resolver->deliver = timer_create_in(loop, on_deliver, resolver);
 	for (size_t i = 0; i <= QUESTION_ANSWERED; i++)
 		TAILQ_INIT(&resolver->questions[i]);
-	resolver->unbound = ub_ctx_create_event(loop_event_base(loop));
+	return resolver;
+}
+
+/* A zone file's DNSKEY and DS records; libunbound's own reader would want the file again each time. */
+static bool read_anchors(struct resolver *resolver, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	ldns_rdf *origin = NULL, *last = NULL;
+	ldns_status status = LDNS_STATUS_OK;
+
+	if (file == NULL)
+		return false;
+	while (status == LDNS_STATUS_OK && feof(file) == 0) {
+		ldns_rr *record = NULL;
+		uint32_t ttl_s = 0;
+
+		status = ldns_rr_new_frm_fp(&record, file, &ttl_s, &origin, &last);
+		if (status == LDNS_STATUS_OK)
+			use_anchor(resolver, record);
+		else if (status == LDNS_STATUS_SYNTAX_EMPTY || status == LDNS_STATUS_SYNTAX_TTL ||
+			 status == LDNS_STATUS_SYNTAX_ORIGIN)
+			status = LDNS_STATUS_OK;
+		ldns_rr_free(record);
+	}
+	ldns_rdf_deep_free(origin);
+	ldns_rdf_deep_free(last);
+	if (ferror(file) != 0)
+		status = LDNS_STATUS_ERR;
+	fclose(file);
+	return status == LDNS_STATUS_OK;
+}
+
+static void use_anchor(struct resolver *resolver, const ldns_rr *record)
+{
+	ldns_rr_type type = ldns_rr_get_type(record);
+
+	if (type != LDNS_RR_TYPE_DNSKEY && type != LDNS_RR_TYPE_DS)
+		return;
+	resolver->anchors =
+	    mem_resize(resolver->anchors, resolver->n_anchors + 1, sizeof *resolver->anchors);
+	resolver->anchors[resolver->n_anchors++] =
+	    ldns_rr2str_fmt(ldns_output_format_nocomments, record);
+}
+
+static int begin(struct resolver *resolver, const struct config *config, char *error, size_t room)
+{
+	resolver->unbound = ub_ctx_create_event(loop_event_base(resolver->loop));
 	if (resolver->unbound == NULL) {
 		snprintf(error, room, "libunbound can't start in this event loop");
-		resolver_destroy(&resolver);
-		return NULL;
+		return -1;
 	}
 	if (set_options(resolver->unbound) != 0) {
 		snprintf(error, room, "libunbound does not know an option we need");
-		resolver_destroy(&resolver);
-		return NULL;
+		return -1;
 	}
-	if (set_servers(resolver->unbound, config, error, room) != 0) {
-		resolver_destroy(&resolver);
-		return NULL;
-	}
-	return resolver;
+	return set_servers(resolver, config, error, room);
 }
 
 /*
@@ -135,9 +210,10 @@ static int set_options(struct ub_ctx *unbound)
 }
 
 static int set_servers(
-    struct ub_ctx *unbound, const struct config *config, char *error, size_t room)
+    struct resolver *resolver, const struct config *config, char *error, size_t room)
 {
-	const char *anchor = config->dns_trust_anchor;
+	struct ub_ctx *unbound = resolver->unbound;
+	const char *anchor = resolver->n_anchors > 0 ? config->dns_trust_anchor : NULL;
 	int result;
 
 	for (size_t i = 0; i < config->n_dns_forwarders; i++) {
@@ -158,10 +234,11 @@ static int set_servers(
 			return -1;
 		}
 	}
-	if (anchor != NULL &&
-	    (access(anchor, R_OK) != 0 || ub_ctx_add_ta_file(unbound, anchor) != 0)) {
-		snprintf(error, room, "the DNSSEC trust anchor %s can't be read", anchor);
-		return -1;
+	for (size_t i = 0; i < resolver->n_anchors; i++) {
+		if (ub_ctx_add_ta(unbound, resolver->anchors[i]) != 0) {
+			snprintf(error, room, "the DNSSEC trust anchor %s can't be read", anchor);
+			return -1;
+		}
 	}
 	/*
 	 * What libunbound would answer itself. This comes last: it makes the settings final, and the
@@ -370,6 +447,9 @@ void resolver_destroy(struct resolver **resolver)
 		while (!TAILQ_EMPTY(&old->questions[i]))
 			destroy_question(TAILQ_FIRST(&old->questions[i]));
 	}
+	for (size_t i = 0; i < old->n_anchors; i++)
+		free(old->anchors[i]);
+	free(old->anchors);
 	timer_destroy(&old->deliver);
 	free(old);
 	*resolver = NULL;

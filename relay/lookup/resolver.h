@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,13 @@ typedef void resolver_done(const struct answer *answer, void *arg);
  */
 struct resolver *resolver_create(
     struct loop *loop, const struct config *config, char *error, size_t room);
+
+/*
+ * Another, that asks the same servers and has nothing in its cache yet. With validates it believes the
+ * trust anchor that like read; without, nobody, and nothing it finds is secure. Opens no file.
+ */
+struct resolver *resolver_create_like(const struct resolver *like, const struct config *config,
+    bool validates, char *error, size_t room);
 
 /* Drops what is on its way without a callback. Not from inside a callback. */
 void resolver_destroy(struct resolver **resolver);

@@ -111,11 +111,12 @@ void sts_load(struct sts *sts, const struct sts_kept *kept)
 				    domain->expires_s == kept->expires_s;
 		return;
 	}
+	if (!domain_canonical(kept->domain, strlen(kept->domain), name) ||
+	    strcmp(name, kept->domain) != 0)
+		return;
 	if (kept->expires_s <= now_s || strlen(kept->id) >= STS_ID_MAX || *kept->id == '\0' ||
-	    !domain_canonical(kept->domain, strlen(kept->domain), name) ||
-	    strcmp(name, kept->domain) != 0 ||
 	    !sts_policy_read(kept->policy, strlen(kept->policy), &policy, why, sizeof why)) {
-		forget(sts, kept->domain);
+		forget(sts, name);
 		return;
 	}
 	domain = sts_cache_use(&sts->cache, name, clock_monotonic_ms());

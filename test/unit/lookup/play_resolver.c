@@ -21,6 +21,8 @@ struct query {
 };
 
 struct resolver {
+	struct loop *loop;
+	struct resolver *like; /* whose script it follows; NULL: its own */
 	const char *script;
 	struct timer *turn;
 	struct buffer asked; /* lines "NAME TYPE" */
@@ -68,7 +70,9 @@ static void read_one(const char *text, struct answer *answer)
 /* False: silence. */
 static bool find_answer(const struct query *query, struct answer *answer)
 {
-	char *copy = mem_copy_text(query->resolver->script), *rest = NULL, start[DOMAIN_MAX + 10];
+	struct resolver *resolver = query->resolver;
+	const char *script = resolver->like != NULL ? resolver->like->script : resolver->script;
+	char *copy = mem_copy_text(script), *rest = NULL, start[DOMAIN_MAX + 10];
 	bool answers = true;
 
 	*answer = (struct answer){ .finding.status = ANSWER_NXDOMAIN, .ttl_s = 60 };
@@ -119,10 +123,26 @@ struct resolver *play_resolver_create(struct loop *loop, const char *script)
 {
 	struct resolver *resolver = mem_create(sizeof *resolver);
 
+	resolver->loop = loop;
 	resolver->script = script;
 	resolver->turn = timer_create_in(loop, on_turn, resolver);
 	TAILQ_INIT(&resolver->queries);
 	buffer_init(&resolver->asked, 1 << 20);
+	return resolver;
+}
+
+struct resolver *resolver_create_like(const struct resolver *like, const struct config *config,
+    bool validates, char *error, size_t room)
+{
+	struct resolver *resolver;
+
+	(void)config, (void)validates;
+	if (strcmp(like->script, "NO RESOLVER") == 0) {
+		snprintf(error, room, "no memory");
+		return NULL;
+	}
+	resolver = play_resolver_create(like->loop, NULL);
+	resolver->like = (struct resolver *)like;
 	return resolver;
 }
 
@@ -153,7 +173,8 @@ struct query *resolver_start(struct resolver *resolver, const char *name, enum r
 	strcpy(query->name, name);
 	/* Before the silent ones. */
 	TAILQ_INSERT_HEAD(&resolver->queries, query, link);
-	buffer_print(&resolver->asked, "%s %s\n", name, type_name(type));
+	buffer_print(resolver->like != NULL ? &resolver->like->asked : &resolver->asked, "%s %s\n",
+	    name, type_name(type));
 	timer_set(resolver->turn, 0);
 	return query;
 }
@@ -169,6 +190,8 @@ void query_cancel(struct query **query)
 
 void resolver_destroy(struct resolver **resolver)
 {
+	if (*resolver == NULL)
+		return;
 	assert(TAILQ_EMPTY(&(*resolver)->queries));
 	timer_destroy(&(*resolver)->turn);
 	buffer_finish(&(*resolver)->asked);

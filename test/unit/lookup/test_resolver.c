@@ -499,6 +499,81 @@ static void test_destroy_with_questions(void **state)
 	fixture_finish(f);
 }
 
+/* Another has nothing of the first one's cache, and may outlive it. */
+static void test_another_like_it(void **state)
+{
+	struct fixture *f = fixture_start(TRICK_NONE, 5000);
+	char server[40], error[200] = "";
+	struct config_stub stub = { (char *)"test", server };
+	struct config config = { .dns_stubs = &stub, .n_dns_stubs = 1 };
+	struct resolver *other;
+
+	(void)state;
+	snprintf(server, sizeof server, "127.0.0.1@%d", f->server.port);
+	ask(f, "a.test");
+	wait_for_all(f);
+	for (int validates = 0; validates < 2; validates++) {
+		size_t n_asked = f->server.n_asked;
+
+		other =
+		    resolver_create_like(f->resolver, &config, validates == 1, error, sizeof error);
+		assert_string_equal(error, "");
+		resolver_destroy(&f->resolver);
+		f->resolver = other;
+		ask(f, "a.test");
+		wait_for_all(f);
+		assert_string_equal(f->address, GOOD);
+		assert_true(f->server.n_asked > n_asked);
+	}
+	fixture_finish(f);
+}
+
+static void test_trust_anchors(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool is_good;
+	} table[] = {
+		{ "nothing", "", true },
+		{ "a comment", "; nothing\n\n", true },
+		{ "a key", ". 172800 IN DNSKEY 257 3 13 ( AAAA\n BBBB ) ; a key\n", true },
+		{ "a digest, without a last line end",
+		    "$TTL 60\n$ORIGIN test.\nx IN DS 1 13 2 "
+		    "0101010101010101010101010101010101010101010101010101010101010101",
+		    true },
+		{ "another record", "test. IN A 192.0.2.1\n", true },
+		{ "no record", "this is no zone file\n", false },
+		{ "a key that is none", ". IN DNSKEY 257 3\n", false },
+	};
+	struct loop *loop = loop_create();
+	char path[] = "/tmp/zegel-anchor-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct config config = { .dns_trust_anchor = path };
+		char error[200] = "";
+		struct resolver *resolver, *other;
+
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(
+		    pwrite(fd, table[i].text, strlen(table[i].text), 0), strlen(table[i].text));
+		resolver = resolver_create(loop, &config, error, sizeof error);
+		if ((resolver != NULL) != table[i].is_good || (*error == '\0') != table[i].is_good)
+			fail_msg("%s: %s", table[i].name, error);
+		if (resolver == NULL)
+			continue;
+		other = resolver_create_like(resolver, &config, true, error, sizeof error);
+		assert_non_null(other);
+		resolver_destroy(&other);
+		resolver_destroy(&resolver);
+	}
+	close(fd);
+	unlink(path);
+	loop_destroy(&loop);
+}
+
 static void test_bad_settings(void **state)
 {
 	struct config_stub stub = { (char *)"test", (char *)"not an address" };
@@ -535,6 +610,8 @@ int main(void)
 		cmocka_unit_test(test_many_slow_questions),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_destroy_with_questions),
+		cmocka_unit_test(test_another_like_it),
+		cmocka_unit_test(test_trust_anchors),
 		cmocka_unit_test(test_bad_settings),
 	};
 

@@ -495,8 +495,8 @@ static void t22_what_can_not_be_loaded(void **state)
 	load(f, "d.test", "", POLICY, now_s, now_s + 1000);
 	load(f, "d.test", "123456789012345678901234567890123", POLICY, now_s, now_s + 1000);
 	load(f, "D.test", "1", POLICY, now_s, now_s + 1000);
-	assert_string_equal(buffer_text(&f->kept),
-	    "d.test forget\nd.test forget\nd.test forget\nd.test forget\nD.test forget\n");
+	assert_string_equal(
+	    buffer_text(&f->kept), "d.test forget\nd.test forget\nd.test forget\nd.test forget\n");
 	assert_string_equal(ask(f, "d.test"), "without none");
 	/* More than max_age allows, and a clock that was ahead then. */
 	load(f, "d.test", "1", POLICY, now_s - 400, now_s + 1000000);
