@@ -293,8 +293,14 @@ static enum flow admitted(struct approach *a)
 	struct connection *c = a->connection;
 
 	dialogue_attach(&a->dialogue, c->stream, c->peer);
-	if (!outcome_is_ok(&a->admitted))
+	if (!outcome_is_ok(&a->admitted)) {
+		log_warning(
+		    "%s: we could not log in to %s as %s: %d %s %s; mail for it waits: see the "
+		    "route to %s and its line in route-passwords [route-login]",
+		    a->order.message_id, c->peer, a->order.plan->login, a->admitted.code,
+		    a->admitted.enhanced, a->admitted.text, a->order.plan->next_hop);
 		return troubled(a, POINT_LOGIN, &a->admitted, a->is_thrown_out);
+	}
 	snprintf(c->login, sizeof c->login, "%s", a->order.plan->login);
 	return go(a, &step_ready);
 }

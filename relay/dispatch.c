@@ -76,6 +76,7 @@ void dispatch_destroy(struct dispatch **dispatch)
 	}
 	HASH_ITER (hh, d->jobs, job, next)
 		job_destroy(job);
+	spread_forget_all(d);
 	while ((worker = TAILQ_FIRST(&d->workers)) != NULL) {
 		TAILQ_REMOVE(&d->workers, worker, link);
 		channel_destroy(&worker->channel);
@@ -255,17 +256,6 @@ static void forget_result(struct job *job)
 	job->has_result = false;
 }
 
-static struct worker *least_busy(struct dispatch *d)
-{
-	struct worker *best = NULL, *worker;
-
-	TAILQ_FOREACH (worker, &d->workers, link) {
-		if (!worker->is_leaving && (best == NULL || worker->n_jobs < best->n_jobs))
-			best = worker;
-	}
-	return best;
-}
-
 void job_release(struct job *job)
 {
 	if (job->worker != NULL)
@@ -316,7 +306,7 @@ void job_give_back_soon(struct job *job)
 static void hand_out(struct job *job)
 {
 	struct dispatch *d = job->dispatch;
-	struct worker *worker = least_busy(d);
+	struct worker *worker = spread_choose(d, job->job.domain);
 	struct ipc_message m = { .type = IPC_DELIVER, .fd = -1 };
 	struct buffer mail;
 
@@ -483,6 +473,7 @@ static void on_closed(void *arg, struct channel *channel)
 		else
 			job_destroy(job);
 	}
+	spread_forget(d, worker);
 	TAILQ_REMOVE(&d->workers, worker, link);
 	channel_destroy(&worker->channel);
 	free(worker);

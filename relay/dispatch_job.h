@@ -1,6 +1,6 @@
 /*
- * What relay/dispatch.c (jobs out to the deliveries, results in) and relay/dispatch_settle.c (results
- * to disk) share. Private to the two.
+ * What relay/dispatch.c (jobs out to the deliveries, results in), relay/dispatch_settle.c (results to
+ * disk) and relay/dispatch_spread.c (which delivery gets a job) share. Private to the three.
  */
 #pragma once
 
@@ -45,6 +45,13 @@ struct job {
 	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
 };
 
+/* Which delivery had the last job of a domain: it may have a connection there. */
+struct served {
+	UT_hash_handle hh;
+	char domain[DOMAIN_MAX];
+	struct worker *worker;
+};
+
 /* A question to the spool about a result of before. */
 struct inquiry {
 	TAILQ_ENTRY(inquiry) link;
@@ -64,6 +71,7 @@ struct dispatch {
 	TAILQ_HEAD(, worker) workers;
 	TAILQ_HEAD(, inquiry) inquiries;
 	struct job *jobs;
+	struct served *served; /* the one longest ago first */
 	int64_t again_ms;
 	size_t n_storing; /* settlements under way */
 	bool is_closing;
@@ -86,6 +94,16 @@ void job_acknowledge(const struct job *job);
 /* Nobody is at it any more. */
 void job_release(struct job *job);
 void job_destroy(struct job *job);
+
+/*
+ * The delivery for the next job of a domain: the one that had its last, unless another has much less
+ * to do; so connections can be used again. NULL if there is none that takes any.
+ */
+struct worker *spread_choose(struct dispatch *dispatch, const char *domain);
+
+/* That one is gone; and all of them. */
+void spread_forget(struct dispatch *dispatch, const struct worker *worker);
+void spread_forget_all(struct dispatch *dispatch);
 
 /* Due again later, by way of the loop: schedule_done() must not follow from inside its call. */
 void job_give_back_soon(struct job *job);

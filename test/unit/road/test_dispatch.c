@@ -286,6 +286,41 @@ static void assert_list(struct scene *s, const char *id, const char *expected)
 
 /* ---- the cases ---- */
 
+/* Where a connection may be at hand; but not at any price, and not with one that goes. */
+static void a_domain_stays_with_its_delivery(void **state)
+{
+	struct scene *s = *state;
+	char id[QUEUE_ID_MAX];
+
+	s->config.delivery.connections = s->config.delivery.connections_per_domain = 20;
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	meet(s, &s->a);
+	meet(s, &s->b);
+	say_held(&s->a, NULL, NULL);
+	say_held(&s->b, NULL, NULL);
+	dispatch_start(s->dispatch);
+	UNTIL(s, s->a.n_jobs == 1);
+	fixture_accept(&s->f, "shop@example.org", TO("b@two.test"), id);
+	go_on(s, 1);
+	UNTIL(s, s->b.n_jobs == 1);
+	finish_job(&s->a, 0, RECIPIENT_DELIVERED);
+	finish_job(&s->b, 0, RECIPIENT_DELIVERED);
+	UNTIL(s, s->a.n_kept == 1 && s->b.n_kept == 1);
+	/* Both have nothing to do, then b has ever more. */
+	for (size_t i = 0; i < 10; i++)
+		fixture_accept(&s->f, "shop@example.org", TO("b@two.test"), id);
+	go_on(s, 2);
+	UNTIL(s, s->a.n_jobs + s->b.n_jobs == 12);
+	assert_int_equal(s->b.n_jobs, 10);
+	assert_string_equal(s->a.jobs[1].domain, "two.test");
+	say_leaving(&s->a);
+	settle(s);
+	fixture_accept(&s->f, "shop@example.org", TO("b@one.test"), id);
+	go_on(s, 3);
+	UNTIL(s, s->b.n_jobs == 11);
+	assert_string_equal(s->b.jobs[10].domain, "one.test");
+}
+
 static void a_job_goes_out_and_is_settled(void **state)
 {
 	struct scene *s = *state;
@@ -790,6 +825,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		T(a_domain_stays_with_its_delivery),
 		T(a_job_goes_out_and_is_settled),
 		T(nothing_goes_out_before_all_have_told),
 		T(a_delivery_that_dies_gives_its_job_back),
