@@ -387,6 +387,8 @@ static enum flow troubled(
 		.what = what,
 		.is_over = is_over,
 		.needs_tls = needs_tls(a),
+		.demand = host(a)->tls.demand,
+		.requires_tls = a->plan.needs_requiretls,
 		.has_waited = a->job.n_attempts > 0,
 		.is_reused = a->connection != NULL && a->connection->is_reused };
 

@@ -220,6 +220,12 @@ static void share_failure(struct job *job, const struct outcome *site_down)
 	job_settle(job);
 }
 
+/* A sender who waives the receiver's TLS policies (RFC 8689 5) is not held back by them. */
+static bool concerns(const struct job *job, const struct outcome *site_down)
+{
+	return !job->job.message.tls_optional || strncmp(site_down->enhanced, "4.7.", 4) != 0;
+}
+
 static void on_start(void *arg, struct spool_job *spool_job, const struct outcome *site_down)
 {
 	struct dispatch *d = arg;
@@ -237,7 +243,7 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 		job_settle_told(job); /* a delivery brought it before we knew the job */
 	else if (job->worker != NULL)
 		return; /* a delivery that outlived the last queue is at it */
-	else if (site_down != NULL)
+	else if (site_down != NULL && concerns(job, site_down))
 		share_failure(job, site_down);
 	else
 		hand_out(job);

@@ -96,8 +96,9 @@ void job_release(struct job *job);
 void job_destroy(struct job *job);
 
 /*
- * The delivery for the next job of a domain: the one that had its last, unless another has much less
- * to do; so connections can be used again. NULL if there is none that takes any.
+ * The delivery for the next job of a domain: the one that had its last, so that connections can be used
+ * again, unless another has so much less to do that a whole domain's jobs would not make up for it.
+ * NULL if there is none that takes any.
  */
 struct worker *spread_choose(struct dispatch *dispatch, const char *domain);
 

@@ -8,10 +8,7 @@
 
 #include "relay/base/mem.h"
 
-enum {
-	SERVED_MAX = 10000, /* domains remembered; then the one longest ago is forgotten */
-	JOBS_MORE_MAX = 8,  /* than the least busy has: what a connection at hand is worth */
-};
+enum { SERVED_MAX = 10000 }; /* domains remembered; then the one longest ago is forgotten */
 
 static struct worker *least_busy(struct dispatch *d);
 static void note(struct dispatch *d, const char *domain, struct worker *worker);
@@ -26,7 +23,7 @@ struct worker *spread_choose(struct dispatch *d, const char *domain)
 		return NULL;
 	HASH_FIND_STR(d->served, domain, served);
 	if (served != NULL && !served->worker->is_leaving &&
-	    served->worker->n_jobs <= worker->n_jobs + JOBS_MORE_MAX)
+	    served->worker->n_jobs < worker->n_jobs + d->settings.connections_per_domain)
 		worker = served->worker;
 	if (served != NULL)
 		forget(d, served);

@@ -11,7 +11,10 @@ static enum decision decide_handshake(const struct incident *i);
 static enum decision decide_recipient(const struct incident *i);
 static bool means_too_many(const struct incident *i);
 static bool is_early_input(const struct outcome *what);
+static bool is_particular(const struct incident *i);
 static void make_temporary(const struct incident *i, struct outcome *what);
+static bool is_answer_on_tls(const struct incident *i, const struct outcome *what);
+static void make_final(struct outcome *what);
 static bool is_more_telling(
     const struct search *search, const struct outcome *what, enum point point);
 
@@ -147,6 +150,8 @@ void search_note(struct search *search, const struct incident *i)
 	struct outcome what = *i->what;
 
 	make_temporary(i, &what);
+	if (i->requires_tls && is_answer_on_tls(i, &what))
+		make_final(&what);
 	if (is_more_telling(search, &what, i->point)) {
 		search->telling = what;
 		search->point = i->point;
@@ -154,6 +159,18 @@ void search_note(struct search *search, const struct incident *i)
 	search->n++;
 	search->any_fallback = search->any_fallback || (i->point == POINT_TLS && !i->needs_tls);
 	search->has_answered = search->has_answered || i->point >= POINT_OFFER;
+	search->any_particular = search->any_particular || is_particular(i);
+}
+
+/* Mail of another account, or without REQUIRETLS, might go where this doesn't. */
+static bool is_particular(const struct incident *i)
+{
+	if (i->point == POINT_ROUTE)
+		return i->demand == DEMAND_ACCOUNT || i->demand == DEMAND_REQUIRETLS ||
+		       strncmp(i->what->name, "requiretls-", 11) == 0 ||
+		       strcmp(i->what->name, "tls-floor-conflict") == 0;
+	return i->needs_tls && i->point >= POINT_EHLO && i->point <= POINT_TLS &&
+	       (i->demand == DEMAND_ACCOUNT || i->demand == DEMAND_REQUIRETLS);
 }
 
 /* Mail that may only go encrypted waits for encryption, whatever number the server gave its no. */
@@ -169,6 +186,35 @@ static void make_temporary(const struct incident *i, struct outcome *what)
 	outcome_say(what, 454, "4.7.4", "starttls-refused",
 	    "TLS is required, and the server does not do it: it says %d %s %.300s", said.code,
 	    said.enhanced, said.text);
+	snprintf(what->who, sizeof what->who, "%s", said.who);
+}
+
+/* RFC 8689 4.2.1: no STARTTLS, or what the server has shown; not a connection that broke. */
+static bool is_answer_on_tls(const struct incident *i, const struct outcome *what)
+{
+	static const char *const endings[] = { "starttls-missing", "starttls-refused", "tls-name",
+		"tls-untrusted", "tls-expired", "tls-no-certificate", "dane-mismatch",
+		"dane-missing", "fingerprint-mismatch" };
+	size_t n = strlen(what->name);
+
+	if (i->point < POINT_EHLO || i->point > POINT_TLS)
+		return false;
+	for (size_t k = 0; k < sizeof endings / sizeof endings[0]; k++) {
+		size_t n_ending = strlen(endings[k]);
+
+		if (n >= n_ending && strcmp(what->name + n - n_ending, endings[k]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void make_final(struct outcome *what)
+{
+	const struct outcome said = *what;
+
+	outcome_say(what, 550, "5.7.10", "requiretls-tls",
+	    "The sender asked for REQUIRETLS (RFC 8689), and TLS does not suffice: %.400s [%s]",
+	    said.text, said.name);
 	snprintf(what->who, sizeof what->who, "%s", said.who);
 }
 
@@ -205,8 +251,8 @@ void search_outcome(const struct search *search, bool all_tried, struct outcome 
  */
 enum schedule_feedback search_feedback(const struct search *search)
 {
-	if (search->has_answered || search->any_fallback || search->n == 0 ||
-	    search->telling.class != OUTCOME_DEFER)
+	if (search->has_answered || search->any_fallback || search->any_particular ||
+	    search->n == 0 || search->telling.class != OUTCOME_DEFER)
 		return SCHEDULE_SITE_ANSWERED;
 	return SCHEDULE_SITE_DOWN;
 }

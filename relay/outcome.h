@@ -19,6 +19,10 @@
  *    connection; a handshake that fails is not, on the first attempt: the message waits, and a
  *    later attempt goes without TLS over a fresh connection. Both are logged as warnings. Whoever
  *    talks between STARTTLS and the handshake is given nothing at all (R28).
+ *  - With REQUIRETLS a server that has no TLS, or shows a certificate that does not do, is a reason to
+ *    return the mail if no other host does better (5.7.10), and so is one that does not offer
+ *    REQUIRETLS (5.7.30): RFC 8689 4.2.1 wants the sender to know at once. A handshake that breaks is
+ *    no such answer, and waits.
  *  - A connection kept from another message proves nothing by failing: a peer may close it, have
  *    had enough of it, or not be there any more. Only what the server says of a recipient, of the
  *    content or to the final dot counts; anything else is followed by a fresh connection to the same
@@ -35,6 +39,7 @@
 #include <stddef.h>
 
 #include "relay/base/outcome.h"
+#include "relay/base/tls_level.h"
 #include "relay/message.h"
 #include "relay/schedule.h"
 
@@ -68,6 +73,8 @@ struct incident {
 	const struct outcome *what; /* not ok */
 	bool is_over;               /* lost, timed out, out of step, or the server hangs up */
 	bool needs_tls;             /* plaintext is not acceptable */
+	enum tls_demand demand;     /* who says so */
+	bool requires_tls;          /* the message has REQUIRETLS */
 	bool has_waited;            /* the message was deferred before */
 	bool is_reused;             /* the connection was kept from another message */
 	size_t n_accepted;          /* recipients accepted so far in this transaction */
@@ -95,6 +102,7 @@ struct search {
 	enum point point;       /* where that was */
 	bool any_fallback;      /* some TLS trouble will be passed by without TLS later */
 	bool has_answered;      /* some server has let us through its door */
+	bool any_particular;    /* some refusal is for what this message asks and others don't */
 };
 
 /* This address or host is passed over. Refusals to encrypt become temporary here. */

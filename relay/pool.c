@@ -41,6 +41,8 @@ struct pool {
 static void on_timer(void *arg);
 static void on_readable(struct stream *stream, void *arg);
 static void on_ended(struct stream *stream, enum stream_end end, void *arg);
+static struct idle *find(struct pool *pool, const struct plan *plan, const struct plan_host *host,
+    uint64_t n_mails, size_t first, size_t *at);
 static bool is_good_for_another(const struct pool *pool, const struct connection *c);
 static struct connection *remove_idle(struct idle *idle);
 static void part_with(struct idle *idle);
@@ -87,17 +89,32 @@ void pool_destroy(struct pool **pool)
 struct connection *pool_take(struct pool *pool, const struct plan *plan,
     const struct plan_host *host, size_t first, size_t *at)
 {
+	struct idle *idle =
+	    find(pool, plan, host, pool->config->connection_messages / 2, first, at);
+
+	if (idle == NULL)
+		idle = find(pool, plan, host, pool->config->connection_messages, first, at);
+	if (idle == NULL)
+		return NULL;
+	idle->connection->is_reused = true;
+	return remove_idle(idle);
+}
+
+static struct idle *find(struct pool *pool, const struct plan *plan, const struct plan_host *host,
+    uint64_t n_mails, size_t first, size_t *at)
+{
 	struct idle *idle;
 
 	TAILQ_FOREACH_REVERSE(idle, &pool->idle, idle_list, link)
 	{
+		if (idle->connection->n_mails >= n_mails ||
+		    !is_good_for_another(pool, idle->connection))
+			continue;
 		for (size_t i = first; i < host->n_addresses; i++) {
-			if (!is_good_for_another(pool, idle->connection) ||
-			    !connection_covers(idle->connection, plan, host, i))
+			if (!connection_covers(idle->connection, plan, host, i))
 				continue;
 			*at = i;
-			idle->connection->is_reused = true;
-			return remove_idle(idle);
+			return idle;
 		}
 	}
 	return NULL;

@@ -292,7 +292,8 @@ static void a_domain_stays_with_its_delivery(void **state)
 	struct scene *s = *state;
 	char id[QUEUE_ID_MAX];
 
-	s->config.delivery.connections = s->config.delivery.connections_per_domain = 20;
+	s->config.delivery.connections = 20;
+	s->config.delivery.connections_per_domain = 11;
 	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
 	meet(s, &s->a);
 	meet(s, &s->b);
@@ -306,19 +307,22 @@ static void a_domain_stays_with_its_delivery(void **state)
 	finish_job(&s->a, 0, RECIPIENT_DELIVERED);
 	finish_job(&s->b, 0, RECIPIENT_DELIVERED);
 	UNTIL(s, s->a.n_kept == 1 && s->b.n_kept == 1);
-	/* Both have nothing to do, then b has ever more. */
-	for (size_t i = 0; i < 10; i++)
+	/* Both have nothing to do, then b has ever more: all that a domain may have, and no more. */
+	for (size_t i = 0; i < 11; i++)
 		fixture_accept(&s->f, "shop@example.org", TO("b@two.test"), id);
 	go_on(s, 2);
-	UNTIL(s, s->a.n_jobs + s->b.n_jobs == 12);
-	assert_int_equal(s->b.n_jobs, 10);
-	assert_string_equal(s->a.jobs[1].domain, "two.test");
+	UNTIL(s, s->b.n_jobs == 12);
+	assert_int_equal(s->a.n_jobs, 1);
+	fixture_accept(&s->f, "shop@example.org", TO("b@three.test"), id);
+	go_on(s, 3);
+	UNTIL(s, s->a.n_jobs == 2);
+	assert_string_equal(s->a.jobs[1].domain, "three.test");
 	say_leaving(&s->a);
 	settle(s);
 	fixture_accept(&s->f, "shop@example.org", TO("b@one.test"), id);
-	go_on(s, 3);
-	UNTIL(s, s->b.n_jobs == 11);
-	assert_string_equal(s->b.jobs[10].domain, "one.test");
+	go_on(s, 4);
+	UNTIL(s, s->b.n_jobs == 13);
+	assert_string_equal(s->b.jobs[12].domain, "one.test");
 }
 
 static void a_job_goes_out_and_is_settled(void **state)

@@ -11,7 +11,7 @@
 
 #include "relay/outcome.h"
 
-enum { OVER = 1, TLS = 2, WAITED = 4, REUSED = 8 };
+enum { OVER = 1, TLS = 2, WAITED = 4, REUSED = 8, REQUIRETLS = 16 };
 
 static const struct {
 	const char *name;
@@ -153,6 +153,8 @@ struct note {
 	enum point point;
 	int code;
 	int flags;
+	const char *stable;
+	enum tls_demand demand;
 };
 
 static const struct {
@@ -187,6 +189,38 @@ static const struct {
 	{ "through the door and lost: no rest for the site",
 	    { { POINT_MAIL, 451, OVER }, { POINT_DIAL, 451 } }, .code = 451, .stable = "",
 	    .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "no TLS as the account demands it: others may do without",
+	    { { POINT_STARTTLS, 454, TLS, "starttls-missing", DEMAND_ACCOUNT } }, .code = 454,
+	    .stable = "starttls-missing", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "not there: that concerns all", { { POINT_DIAL, 451, TLS, "connect", DEMAND_ACCOUNT } },
+	    .code = 451, .stable = "connect", .feedback = SCHEDULE_SITE_DOWN },
+	{ "a host that an account's floor forbids",
+	    { { POINT_ROUTE, 451, TLS, "tls-floor-conflict", DEMAND_PARTNER } }, .code = 451,
+	    .stable = "tls-floor-conflict", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "no TLS as the partner demands it", { { POINT_STARTTLS, 454, TLS, "starttls-missing" } },
+	    .code = 454, .stable = "starttls-missing", .feedback = SCHEDULE_SITE_DOWN },
+	{ "REQUIRETLS, and no STARTTLS: it fails",
+	    { { POINT_STARTTLS, 454, TLS | REQUIRETLS, "starttls-missing", DEMAND_REQUIRETLS } },
+	    .code = 550, .stable = "requiretls-tls", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS, and an old server: it fails",
+	    { { POINT_EHLO, 502, TLS | REQUIRETLS, "", DEMAND_REQUIRETLS } }, .code = 550,
+	    .stable = "requiretls-tls", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS, and another name: it fails",
+	    { { POINT_TLS, 454, TLS | REQUIRETLS, "sts-tls-name", DEMAND_MTA_STS } }, .code = 550,
+	    .stable = "requiretls-tls", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS, and a handshake that breaks: it waits",
+	    { { POINT_TLS, 454, TLS | REQUIRETLS, "tls-handshake", DEMAND_REQUIRETLS } },
+	    .code = 454, .stable = "tls-handshake", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS, and STARTTLS refused for now: it waits",
+	    { { POINT_STARTTLS, 454, TLS | REQUIRETLS, "", DEMAND_REQUIRETLS } }, .code = 454,
+	    .stable = "", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS, and one host could not be reached: it waits",
+	    { { POINT_TLS, 454, TLS | REQUIRETLS, "tls-expired", DEMAND_REQUIRETLS },
+		{ POINT_DIAL, 451, TLS | REQUIRETLS, "connect", DEMAND_REQUIRETLS } },
+	    .code = 451, .stable = "connect", .feedback = SCHEDULE_SITE_ANSWERED },
+	{ "REQUIRETLS is not offered: it fails",
+	    { { POINT_OFFER, 550, REQUIRETLS, "requiretls-missing", DEMAND_REQUIRETLS } },
+	    .code = 550, .stable = "requiretls-missing", .feedback = SCHEDULE_SITE_ANSWERED },
 	{ "nothing was tried: it waits", { { 0, 0 } }, .code = 451, .stable = "not-tried",
 	    .feedback = SCHEDULE_SITE_ANSWERED },
 };
@@ -204,10 +238,12 @@ static void test_searches(void **state)
 			const struct incident incident = { .point = note->point,
 				.what = &what,
 				.needs_tls = (note->flags & TLS) != 0,
+				.requires_tls = (note->flags & REQUIRETLS) != 0,
+				.demand = note->demand,
 				.is_over = (note->flags & OVER) != 0 };
 
-			outcome_say(
-			    &what, note->code, note->code < 500 ? "4.0.0" : "5.0.0", "", "said");
+			outcome_say(&what, note->code, note->code < 500 ? "4.0.0" : "5.0.0",
+			    note->stable != NULL ? note->stable : "", "said");
 			search_note(&search, &incident);
 		}
 		search_outcome(&search, !searches[i].not_all, &outcome);
