@@ -97,7 +97,7 @@ def settle_old(zoo):
                 rule="RFC 7672 8.2", version="1.2", ciphers="aNULL:@SECLEVEL=0")
     with_record(zoo, "no-encryption-at-all", "T25", "ciphers without encryption only (eNULL)",
                 rule="RFC 9325 4.1", version="1.2", ciphers="eNULL:@SECLEVEL=0")
-    with_record(zoo, "small-group", "T25", "Diffie-Hellman of 512 bits", rule="RFC 9325 4.1, 4.4",
+    with_record(zoo, "small-group", "T25", "Diffie-Hellman of 512 bits", rule="RFC 9325 4.1, 4.5",
                 version="1.2", ciphers="DHE:@SECLEVEL=0", dh="DH_512")
 
 
@@ -111,7 +111,7 @@ def settle_fine(zoo):
     with_record(zoo, "record-of-a-byte", "T25", "every byte of a reply comes in its own record",
                 DELIVER, "RFC 8446 5.1", record=1)
     with_record(zoo, "odd-limits", "R26", "offers limits that are none, and twice", DELIVER,
-                "RFC 9422 4.1", extensions=["LIMITS RCPTMAX=zero MAILMAX", "LIMITS RCPTMAX=-1 =7",
+                "RFC 9422 3", extensions=["LIMITS RCPTMAX=zero MAILMAX", "LIMITS RCPTMAX=-1 =7",
                                             "LIMITS"])
     with_record(zoo, "cut-after-message", "T27 R10", "closes without close_notify after the last "
                 "250", DELIVER, "RFC 5321 4.2.5", cuts_after_message=True)
@@ -122,7 +122,7 @@ def settle_fine(zoo):
     own = zoo.stranger.issue(f"mx.{a.domain}", digest=hashes.SHA1())
     a.host(certificate=own, tlsa=[own.tlsa()])
 
-    a = zoo.animal("sha1-chain", "T25 T8", LATER, "RFC 9325 4.2.1 (SHA-1 is no signature)",
+    a = zoo.animal("sha1-chain", "T25 T8", LATER, "RFC 9325 4.5",
                    "2 1 1 of an authority that signed the leaf with SHA-1")
     own = zoo.stranger.issue(f"mx.{a.domain}", digest=hashes.SHA1())
     a.host(certificate=own, tlsa=[zoo.stranger.tlsa(2, 1, 1)])

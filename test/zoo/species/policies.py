@@ -82,9 +82,9 @@ def settle_hosts(zoo):
         host={"replies": {"STARTTLS": "454 4.7.0 TLS not available"}})
     one(zoo, "sts-plain-after-220", "T21 T25", LATER, "RFC 8461 4.2, 5",
         "plaintext instead of a handshake", certificate=True, host={"script": "plain_after_220"})
-    one(zoo, "sts-tls-1-0", "T21 T25", LATER, "RFC 8996 4", "speaks TLS 1.0 only",
+    one(zoo, "sts-tls-1-0", "T21 T25", LATER, "RFC 8461 7.2, RFC 8996 4", "speaks TLS 1.0 only",
         certificate=True, host={"version": "1.0"})
-    a = one(zoo, "sts-by-sni", "T21 T15", DELIVER, "RFC 8461 7.2 (SNI must be sent)",
+    a = one(zoo, "sts-by-sni", "T21 T15", DELIVER, "RFC 8461 7.1 (SNI must be sent)",
             "shows its certificate only to who asks for its name")
     a.hosts[0].by_name[a.hosts[0].name] = zoo.authority.issue(a.hosts[0].name)
 
@@ -105,14 +105,14 @@ def settle_patterns(zoo):
     listed("sts-capitals", DELIVER, "case does not count", "MX.{}")
     listed("sts-pattern-inside", LATER, "a star within a name is none", "m*.{}")
 
-    a = zoo.animal("sts-better-not-listed", "T21", DELIVER, "RFC 8461 4.1, 5",
+    a = zoo.animal("sts-better-not-listed", "T21", DELIVER, "RFC 8461 4.1, 8.4",
                    "the better host is not in the policy: the worse gets it", OPEN)
     a.host(label="mx1", preference=10)
     a.at = a.host(label="mx2", preference=20)
     a.policy(policy([f"mx2.{a.domain}"]))
     a.finger_unknowing = UNKNOWING
 
-    a = zoo.animal("sts-better-broken", "T21", DELIVER, "RFC 8461 5",
+    a = zoo.animal("sts-better-broken", "T21", DELIVER, "RFC 8461 4.2, 8.4",
                    "the better host's certificate is not right: the worse gets it", OPEN)
     a.host(label="mx1", preference=10, certificate=self_signed("anybody.example"))
     a.at = a.host(label="mx2", preference=20)

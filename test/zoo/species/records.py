@@ -18,7 +18,7 @@ def settle_unusable(zoo):
     for name, data in (("selector-7", f"3 7 1 {JUNK}"), ("matching-9", f"3 1 9 {JUNK}"),
                        ("matching-255", f"3 1 255 {JUNK}"), ("usage-4", f"4 1 1 {JUNK}"),
                        ("usage-255", f"255 1 1 {JUNK}")):
-        a = zoo.animal(f"{name}", "T4", DELIVER, "RFC 7672 2.2, RFC 7671 4",
+        a = zoo.animal(f"{name}", "T4", DELIVER, "RFC 7672 2.2, RFC 6698 4.1",
                        "the only record is unusable: TLS, and nobody is authenticated")
         a.host(certificate=self_signed("anybody.example"), tlsa=[data])
         a.shows = ["by=dane achieved=encrypt"]
@@ -61,13 +61,13 @@ def settle_mixed(zoo):
     own = zoo.authority.issue(f"mx.{a.domain}")
     a.host(certificate=own, tlsa=[own.tlsa(1, 1, 1), own.false_tlsa(3, 0, 1)])
 
-    a = zoo.animal("wrong-ee-and-right-anchor", "T6", DELIVER, "RFC 7671 4",
+    a = zoo.animal("wrong-ee-and-right-anchor", "T6", DELIVER, "RFC 6698 4.1",
                    "3 1 1 of nobody beside 2 0 1 of its authority")
     anchor = Authority("Its own authority")
     own = anchor.issue(f"mx.{a.domain}")
     judged(a, a.host(certificate=own, tlsa=[own.false_tlsa(3, 1, 1), anchor.tlsa(2, 0, 1)]))
 
-    a = zoo.animal("right-ee-and-wrong-anchor", "T6", DELIVER, "RFC 7671 4",
+    a = zoo.animal("right-ee-and-wrong-anchor", "T6", DELIVER, "RFC 6698 4.1",
                    "3 1 1 that matches beside 2 0 1 of nobody")
     anchor = Authority("Its own authority")
     own = anchor.issue("mx.elsewhere.example")
@@ -83,7 +83,7 @@ def settle_mixed(zoo):
     own, before = self_signed(f"mx.{a.domain}"), self_signed(f"mx.{a.domain}")
     judged(a, a.host(certificate=own, tlsa=[before.tlsa(3, 1, 1)]))
 
-    a = zoo.animal("many-records", "T6 N9", DELIVER, "RFC 7671 4",
+    a = zoo.animal("many-records", "T6 N9", DELIVER, "RFC 6698 4.1",
                    "thirty of nobody, and the right one")
     own = self_signed(f"mx.{a.domain}")
     a.host(certificate=own, tlsa=[f"3 1 1 {i:064x}" for i in range(30)] + [own.tlsa(3, 1, 1)])
@@ -92,20 +92,20 @@ def settle_mixed(zoo):
 def settle_lengths(zoo):
     for name, matching, size in (("digest-of-31", 1, 31), ("digest-of-33", 1, 33),
                                  ("digest-of-63", 2, 63), ("digest-of-65", 2, 65)):
-        a = zoo.animal(name, "N11", DELIVER, "RFC 7671 4 (unusable: no such digest)",
+        a = zoo.animal(name, "N11", DELIVER, "RFC 6698 4.1 (unusable: no such digest)",
                        f"3 1 {matching} with {size} bytes can match nothing: unusable")
         a.host(certificate=self_signed("anybody.example"), tlsa=[f"3 1 {matching} {'5a' * size}"])
         a.shows = ["by=dane achieved=encrypt"]
-        a = zoo.animal(f"{name}-and-right", "N11 T6", DELIVER, "RFC 7671 4",
+        a = zoo.animal(f"{name}-and-right", "N11 T6", DELIVER, "RFC 6698 4.1",
                        "the one beside it matches")
         own = self_signed(f"mx.{a.domain}")
         a.host(certificate=own, tlsa=[f"3 1 {matching} {'5a' * size}", own.tlsa(3, 1, 1)])
 
-    a = zoo.animal("full-of-junk", "N11", DELIVER, "RFC 7671 4 (unusable: no certificate)",
+    a = zoo.animal("full-of-junk", "N11", DELIVER, "RFC 6698 4.1 (unusable: no certificate)",
                    "3 0 0 with what is no certificate")
     a.host(certificate=self_signed("anybody.example"), tlsa=[f"3 0 0 {JUNK}"])
 
-    a = zoo.animal("key-of-junk", "N11", DELIVER, "RFC 7671 4 (unusable: no public key)",
+    a = zoo.animal("key-of-junk", "N11", DELIVER, "RFC 6698 4.1 (unusable: no public key)",
                    "3 1 0 with what is no public key")
     a.host(certificate=self_signed("anybody.example"), tlsa=[f"3 1 0 {JUNK}"])
 
