@@ -103,7 +103,9 @@ def settle_patterns(zoo):
     listed("sts-pattern-not-itself", LATER, "a pattern does not cover the name behind its star",
            "*.mx.{}")
     listed("sts-capitals", DELIVER, "case does not count", "MX.{}")
-    listed("sts-pattern-inside", LATER, "a star within a name is none", "m*.{}")
+    a = listed("sts-pattern-inside", DELIVER, "a star within a label is no pattern, so there is no "
+               "mx, so it is no policy", "m*.{}")
+    a.rule = "RFC 8461 3.2 (ABNF), 5.1"
 
     a = zoo.animal("sts-better-not-listed", "T21", DELIVER, "RFC 8461 4.1, 8.4",
                    "the better host is not in the policy: the worse gets it", OPEN)
