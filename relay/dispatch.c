@@ -251,7 +251,7 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 
 static void forget_result(struct job *job)
 {
-	job_acknowledge(job);
+	job_acknowledge(job, false);
 	job_release(job);
 	free(job->results);
 	free(job->host);
@@ -269,24 +269,26 @@ void job_release(struct job *job)
 	job->worker = NULL;
 }
 
-static void acknowledge(struct worker *worker, const char *id, const char *domain)
+static void acknowledge(struct worker *worker, const char *id, const char *domain, bool is_gone)
 {
 	const struct ipc_message m = {
-		.type = IPC_RESULT_KEPT, .fd = -1, .result_kept = { id, domain }
+		.type = IPC_RESULT_KEPT, .fd = -1, .result_kept = { id, domain, is_gone }
 	};
 
 	channel_send(worker->channel, &m);
 }
 
-void job_acknowledge(const struct job *job)
+/* The delivery says what became of the recipients, and then that the message has gone. */
+void job_acknowledge(const struct job *job, bool is_gone)
 {
 	size_t n_id = strcspn(job->key, " ");
 	char id[QUEUE_ID_MAX];
 
-	if (job->worker == NULL)
-		return;
 	snprintf(id, sizeof id, "%.*s", (int)n_id, job->key);
-	acknowledge(job->worker, id, job->key + n_id + 1);
+	if (job->worker != NULL)
+		acknowledge(job->worker, id, job->key + n_id + 1, is_gone);
+	else if (is_gone)
+		report_removed(id);
 }
 
 static void give_back(struct job *job, int64_t wait_s)
@@ -296,7 +298,7 @@ static void give_back(struct job *job, int64_t wait_s)
 
 	spool_give_back(d->spool, job->job.message.id, job->job.domain, clock_wall_s() + wait_s);
 	snprintf(domain, sizeof domain, "%s", job->job.domain);
-	job_acknowledge(job);
+	job_acknowledge(job, false);
 	job_release(job);
 	job_destroy(job);
 	schedule_done(d->schedule, domain, SCHEDULE_NOT_TRIED, NULL);
@@ -372,13 +374,13 @@ static void on_result(struct worker *worker, const struct ipc_message *m)
 
 	if (job == NULL) {
 		/* Already settled, by the queue before us or by us: its word came twice. */
-		acknowledge(worker, m->result_say.id, m->result_say.domain);
+		acknowledge(worker, m->result_say.id, m->result_say.domain, false);
 		return;
 	}
 	if (job->worker != worker) {
 		log_warning("%s: a delivery brings a result for a job that is not its own",
 		    m->result_say.id);
-		acknowledge(worker, m->result_say.id, m->result_say.domain);
+		acknowledge(worker, m->result_say.id, m->result_say.domain, false);
 		return;
 	}
 	if (job->has_result || d->is_closing)
@@ -491,7 +493,7 @@ static void on_closed(void *arg, struct channel *channel)
 /* The schedule never came for it: it was settled before, and the delivery waits to hear so. */
 static void forget_held(struct job *job)
 {
-	job_acknowledge(job);
+	job_acknowledge(job, false);
 	job_release(job);
 	job_destroy(job);
 }

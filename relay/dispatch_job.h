@@ -89,7 +89,7 @@ void job_settle(struct job *job);
 void job_settle_told(struct job *job);
 
 /* The result is on disk, or needs no place there: its delivery may forget it. */
-void job_acknowledge(const struct job *job);
+void job_acknowledge(const struct job *job, bool is_gone);
 
 /* Nobody is at it any more. */
 void job_release(struct job *job);

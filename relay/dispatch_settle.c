@@ -19,7 +19,7 @@ enum { POSTS_MAX = 6 }; /* notifications that could not be made; then the delive
 static size_t find_place(const struct job *job, uint32_t place);
 static void on_posted(void *arg, const struct outcome *why, const struct message *bounce);
 static void unfail(struct job *job);
-static void on_settled(void *arg, const struct outcome *outcome);
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone);
 
 static const char *address_of(const struct job *job, uint32_t place)
 {
@@ -188,7 +188,7 @@ static void unfail(struct job *job)
 	}
 }
 
-static void on_settled(void *arg, const struct outcome *outcome)
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone)
 {
 	struct job *job = arg;
 	struct dispatch *d = job->dispatch;
@@ -210,7 +210,7 @@ static void on_settled(void *arg, const struct outcome *outcome)
 	next_s = schedule_next_try(
 	    &d->settings, job->job.n_attempts + 1, m->id, clock_wall_s(), m->expires_s);
 	snprintf(domain, sizeof domain, "%s", job->job.domain);
-	job_acknowledge(job);
+	job_acknowledge(job, is_gone);
 	job_release(job);
 	job_destroy(job);
 	if (feedback == SCHEDULE_SITE_DOWN && !waits)

@@ -101,6 +101,11 @@ void report_expired(const struct message *message)
 	log_info("%s: from=<%s>, status=expired, returned to sender", message->id, message->sender);
 }
 
+void report_removed(const char *id)
+{
+	log_info_as("qmgr", "%s: removed", id);
+}
+
 void report_notification(const struct message *message, const struct message *notification)
 {
 	log_info_as(

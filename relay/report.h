@@ -56,5 +56,8 @@ void report_deferred(const struct message *message, size_t recipient, const stru
 /* "ID: from=<sender>, status=expired, returned to sender", once a message. */
 void report_expired(const struct message *message);
 
+/* "ID: removed", of the queue's manager: the last line about a message. */
+void report_removed(const char *id);
+
 /* "ID: sender non-delivery notification: ID" */
 void report_notification(const struct message *message, const struct message *notification);

@@ -248,10 +248,16 @@ static void on_answers(int fd, void *arg)
 static bool answer(struct spool_request *request)
 {
 	switch (request->kind) {
-	case SPOOL_COMMIT:
-	case SPOOL_SETTLE: request->done.committed(request->arg, &request->outcome); break;
-	case SPOOL_RETRY:
-	case SPOOL_REMOVE: request->done.changed(request->arg, request->change.n); break;
+	case SPOOL_COMMIT: request->done.committed(request->arg, &request->outcome); break;
+	case SPOOL_SETTLE:
+		request->done.settled(request->arg, &request->outcome, request->settle.is_gone);
+		break;
+	case SPOOL_REMOVE:
+		if (request->change.n > 0)
+			log_info("%s: removed", request->change.what);
+		request->done.changed(request->arg, request->change.n);
+		break;
+	case SPOOL_RETRY: request->done.changed(request->arg, request->change.n); break;
 	case SPOOL_FIND:
 		request->done.due(request->arg, request->find.jobs, request->find.n_jobs,
 		    request->find.next_due_s);
@@ -398,13 +404,13 @@ int spool_open_segment(struct spool *spool, uint64_t number)
 	return segment_file_open(spool->segment_directory, number);
 }
 
-void spool_settle(struct spool *spool, const struct spool_settlement *settlement,
-    spool_committed *done, void *arg)
+void spool_settle(
+    struct spool *spool, const struct spool_settlement *settlement, spool_settled *done, void *arg)
 {
 	struct spool_request *request = spool_request_create(SPOOL_SETTLE, clock_wall_s(), arg);
 	struct request_settle *settle = &request->settle;
 
-	request->done.committed = done;
+	request->done.settled = done;
 	settle->id = mem_copy_text(settlement->id);
 	settle->results = (struct recipient_result *)mem_copy(
 	    settlement->results, settlement->n_results * sizeof *settle->results);

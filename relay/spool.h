@@ -112,6 +112,9 @@ int spool_check_extent(int fd, const struct extent *extent);
  * out: settle again with another bounce, or give it back. A message that was removed meanwhile is
  * ok, and its bounce is dropped.
  */
+/* is_gone: it was the last recipient, and the message is no longer in the queue. */
+typedef void spool_settled(void *arg, const struct outcome *outcome, bool is_gone);
+
 struct spool_settlement {
 	const char *id;
 	const struct recipient_result *results;
@@ -121,8 +124,8 @@ struct spool_settlement {
 	const char *evidence;
 	const struct message *bounce;
 };
-void spool_settle(struct spool *spool, const struct spool_settlement *settlement,
-    spool_committed *done, void *arg);
+void spool_settle(
+    struct spool *spool, const struct spool_settlement *settlement, spool_settled *done, void *arg);
 
 /* A job that was not tried after all (no delivery free, delivery died): due again at when_s. Does
  * not count as an attempt. */

@@ -44,6 +44,7 @@ struct spool_request {
 
 	union {
 		spool_committed *committed;
+		spool_settled *settled;
 		spool_due *due;
 		spool_listed *listed;
 		spool_changed *changed;
@@ -61,6 +62,7 @@ struct spool_request {
 			char *host, *evidence;
 			struct message bounce;
 			bool has_bounce;
+			bool is_gone; /* answer: nothing of the message waits any more */
 		} settle;
 		struct request_give_back {
 			char *id, *domain;

@@ -24,7 +24,7 @@ static int settle(struct store *store, struct spool_request *request);
 static int settle_one(struct store *store, const struct spool_request *request, int64_t number,
     const struct recipient_result *result, size_t *n_died);
 static int end_job(struct store *store, int64_t number, int64_t place);
-static int bury(struct store *store, int64_t number, size_t n_died, int64_t now_s);
+static int bury(struct store *store, int64_t number, size_t n_died, int64_t now_s, bool *is_gone);
 static int give_back(struct store *store, struct spool_request *request);
 static int set_aside(struct store *store, struct spool_request *request);
 static int retry(struct store *store, struct spool_request *request);
@@ -191,7 +191,7 @@ static int settle(struct store *store, struct spool_request *request)
 		if (end_job(store, number, settle->results[i].recipient) == -1)
 			return -1;
 	}
-	if (bury(store, number, n_died, request->now_s) == -1)
+	if (bury(store, number, n_died, request->now_s, &settle->is_gone) == -1)
 		return -1;
 	/* Nothing changed: it was removed meanwhile, or this is said a second time. */
 	if (!settle->has_bounce || n_settled == 0)
@@ -245,11 +245,12 @@ static int end_job(struct store *store, int64_t number, int64_t place)
 	return rc == -1 ? -1 : 0;
 }
 
-static int bury(struct store *store, int64_t number, size_t n_died, int64_t now_s)
+static int bury(struct store *store, int64_t number, size_t n_died, int64_t now_s, bool *is_gone)
 {
 	sqlite3_stmt *row;
 	int rc;
 
+	*is_gone = false;
 	if (n_died == 0)
 		return 0;
 	row = store_bind(store, STORE_lose_living, "iii", (int64_t)n_died, now_s, number);
@@ -262,6 +263,7 @@ static int bury(struct store *store, int64_t number, size_t n_died, int64_t now_
 		change->segment = (uint64_t)sqlite3_column_int64(row, 1);
 		change->size_bytes = -sqlite3_column_int64(row, 2);
 		change->n_messages = -1;
+		*is_gone = true;
 	}
 	return rc;
 }
@@ -370,6 +372,7 @@ static int remove_one(struct store *store, struct spool_request *request)
 	sqlite3_stmt *rows;
 	int64_t number, n_waiting;
 	size_t n = 0;
+	bool is_gone;
 	enum found found = find_number(store, request->change.what, &number);
 	int rc;
 
@@ -387,7 +390,7 @@ static int remove_one(struct store *store, struct spool_request *request)
 		return -1;
 	store_add_change(store)->n_waiting = -n_waiting;
 	request->change.n = n;
-	return bury(store, number, n, request->now_s);
+	return bury(store, number, n, request->now_s, &is_gone);
 }
 
 static int forget(struct store *store, struct spool_request *request)

@@ -11,6 +11,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/queue_id.h"
 #include "relay/cli/ask.h"
+#include "relay/cli/evidence.h"
 
 struct listing {
 	bool json;
@@ -68,6 +69,7 @@ static void print_waiting(void *arg, json_t *line)
 		return;
 	listing->n++;
 	if (listing->json) {
+		cli_evidence_add(line);
 		cli_print_json(json_incref(line));
 		return;
 	}
@@ -118,6 +120,7 @@ static void print_message(void *arg, json_t *line)
 
 	listing->n++;
 	if (listing->json) {
+		cli_evidence_add(line);
 		cli_print_json(json_incref(line));
 		return;
 	}
@@ -139,8 +142,7 @@ static void print_message(void *arg, json_t *line)
 		print_when("next try", cli_number(line, "next_try"));
 	if (cli_text(line, "host")[0] != '\0')
 		printf("%-11s%s\n", "host", cli_text(line, "host"));
-	if (cli_text(line, "evidence")[0] != '\0')
-		printf("%-11s%s\n", "tls", cli_text(line, "evidence"));
+	cli_evidence_print(cli_text(line, "evidence"));
 	if (cli_text(line, "reply")[0] != '\0')
 		printf("%-11s%s\n", "reply", cli_text(line, "reply"));
 }

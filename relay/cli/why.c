@@ -9,6 +9,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/queue_id.h"
 #include "relay/cli/ask.h"
+#include "relay/cli/evidence.h"
 
 struct answers {
 	bool json;
@@ -46,10 +47,11 @@ static void print_why(void *arg, json_t *line)
 	const char *state = cli_text(line, "state"), *evidence = cli_text(line, "evidence");
 	const char *reason = cli_text(line, "reason");
 	bool waits = strcmp(state, "waiting") == 0;
-	char when[CLOCK_DATE_MAX];
+	char when[CLOCK_DATE_MAX], words[CLI_EVIDENCE_MAX];
 
 	answers->n++;
 	if (answers->json) {
+		cli_evidence_add(line);
 		cli_print_json(json_incref(line));
 		return;
 	}
@@ -65,9 +67,10 @@ static void print_why(void *arg, json_t *line)
 		printf(", host %s", cli_text(line, "host"));
 	printf(
 	    ": %s", cli_text(line, "reply")[0] != '\0' ? cli_text(line, "reply") : "not tried yet");
-	if (evidence[0] != '\0')
-		printf(" (%s)", evidence);
-	if (reason[0] != '\0' && strstr(evidence, reason) == NULL)
+	cli_evidence_words(evidence, words);
+	if (words[0] != '\0')
+		printf(" (%s)", words);
+	if (reason[0] != '\0' && strstr(words, reason) == NULL)
 		printf(" [%s]", reason);
 	printf("\n");
 }

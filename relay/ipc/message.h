@@ -134,7 +134,7 @@ typedef struct outcome ipc_outcome;
 	F(text, domain)                                                                            \
 	F(u32, n_attempts) /* made before this one, as in DELIVER */                               \
 	F(u8, feedback) F(text, host) F(text, evidence) F(result_list, results)
-#define IPC_FIELDS_result_kept(F) F(text, id) F(text, domain)
+#define IPC_FIELDS_result_kept(F) F(text, id) F(text, domain) F(u8, is_gone) /* the message */
 
 #define IPC_FIELDS_counts_say(F) F(count_list, counts)
 

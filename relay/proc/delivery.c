@@ -346,6 +346,8 @@ static void forget_job(struct delivery *delivery, const struct ipc_result_kept *
 	if (job == NULL || job->attempt != NULL)
 		return;
 	report_job(job);
+	if (kept->is_gone)
+		report_removed(kept->id);
 	drop(job);
 	leave_if_idle(delivery);
 }

@@ -45,7 +45,7 @@ static bool append(struct load *l, const char *bytes, size_t n, struct extent *e
 static void on_committed(void *arg, const struct outcome *outcome);
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
 static void settle(struct load *l, const struct spool_job *job);
-static void on_settled(void *arg, const struct outcome *outcome);
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone);
 static void check(struct load *l);
 static bool is_whole(struct load *l, const struct message *message);
 static void on_listed(void *arg, const struct spool_entry *entry);
@@ -207,10 +207,11 @@ static void settle(struct load *l, const struct spool_job *job)
 	    on_settled, pending);
 }
 
-static void on_settled(void *arg, const struct outcome *outcome)
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone)
 {
 	struct pending *pending = arg;
 
+	(void)is_gone;
 	assert(outcome_is_ok(outcome));
 	say("settled", pending->id, "");
 	pending->load->n_settling--;

@@ -42,6 +42,10 @@ def test_log_has_a_tag_and_an_id_at_each_stage(lab):
                     rf"zegel/cleanup\[\d+\]: {queue_id}: message-id=<",
                     rf"zegel/qmgr\[\d+\]: {queue_id}: from=<web@shop\.example>, size=\d+, nrcpt=1"):
         lab.zegel.wait_log(pattern)
+    # The last that is said of a message is that it has gone.
+    lab.zegel.wait_log(rf"zegel/qmgr\[\d+\]: {queue_id}: removed$")
+    about = [line for line in lab.zegel.log().splitlines() if f" {queue_id}: " in line]
+    assert about[-1].endswith(": removed") and "status=sent" in about[-2], about
     for line in lab.zegel.log().splitlines():
         assert re.match(r"(\w{3} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ zegel(/\w+)?\[\d+\]: ",
                         line), line

@@ -75,7 +75,7 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 		m->result_say =
 		    (struct ipc_result_say){ "ID", "one.test", 3, 2, "mx", "TLS", { results, 2 } };
 		break;
-	case IPC_RESULT_KEPT: m->result_kept = (struct ipc_result_kept){ "ID", "x" }; break;
+	case IPC_RESULT_KEPT: m->result_kept = (struct ipc_result_kept){ "ID", "x", 1 }; break;
 	case IPC_COUNTS: m->counts_say.counts = (ipc_count_list){ counts, 2 }; break;
 	case IPC_FACTS_ASK: m->facts_ask = (struct ipc_facts_ask){ 1, "one.test", 1, 587 }; break;
 	case IPC_FACTS_SAY: m->facts_say = (struct ipc_facts_say){ 1, { "facts", 5 } }; break;

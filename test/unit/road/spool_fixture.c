@@ -20,7 +20,7 @@
 static const char HEADER[] = "From: <web@example.org>\r\nSubject: invoice\r\n\r\n";
 
 struct answer {
-	bool done;
+	bool done, is_gone;
 	struct outcome outcome;
 	size_t n;
 	struct spool_counts counts;
@@ -31,6 +31,7 @@ struct answer {
 
 static struct extent append(struct fixture *f, const void *bytes, size_t n);
 static void on_committed(void *arg, const struct outcome *outcome);
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone);
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
 static void on_listed(void *arg, const struct spool_entry *entry);
 static void on_changed(void *arg, size_t n);
@@ -203,10 +204,19 @@ struct outcome fixture_settle(struct fixture *f, const struct spool_settlement *
 {
 	struct answer answer = { 0 };
 
-	spool_settle(f->spool, settlement, on_committed, &answer);
+	spool_settle(f->spool, settlement, on_settled, &answer);
 	assert_false(answer.done);
 	fixture_run(f, &answer.done);
+	f->is_gone = answer.is_gone;
 	return answer.outcome;
+}
+
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone)
+{
+	struct answer *answer = arg;
+
+	on_committed(arg, outcome);
+	answer->is_gone = is_gone;
 }
 
 struct outcome fixture_settle_job(struct fixture *f, const struct spool_job *job,

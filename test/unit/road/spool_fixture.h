@@ -19,6 +19,7 @@ struct fixture {
 	uint64_t segment; /* one that is open for append */
 	int segment_fd;
 	uint64_t size; /* of it */
+	bool is_gone;  /* what the last settlement said of its message */
 };
 
 /* The directory and an open spool with a segment. */
@@ -56,6 +57,7 @@ void fixture_find(struct fixture *f, struct found *found, int64_t now_s, size_t 
     size_t per_domain, const char *const *except);
 void found_finish(struct found *found);
 
+/* Sets f->is_gone. */
 struct outcome fixture_settle(struct fixture *f, const struct spool_settlement *settlement);
 
 /* Settles all recipients of a job in one way. */

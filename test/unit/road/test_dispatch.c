@@ -41,7 +41,7 @@ struct delivery {
 		bool requires_tls, tls_optional;
 		char header[4096];
 	} jobs[JOBS_MAX];
-	size_t n_jobs, n_kept;
+	size_t n_jobs, n_kept, n_gone;
 	bool is_lost;
 };
 
@@ -171,6 +171,7 @@ static void on_job(void *arg, struct channel *channel, struct ipc_message *m)
 	(void)channel;
 	if (m->type == IPC_RESULT_KEPT) {
 		d->n_kept++;
+		d->n_gone += m->result_kept.is_gone;
 		return;
 	}
 	assert_int_equal(m->type, IPC_DELIVER);
@@ -342,6 +343,7 @@ static void a_job_goes_out_and_is_settled(void **state)
 		finish_job(&s->a, i, is_one ? RECIPIENT_DELIVERED : RECIPIENT_WAITING);
 	}
 	UNTIL(s, s->a.n_kept == 2);
+	assert_int_equal(s->a.n_gone, 0); /* one recipient waits */
 	/* D7: kept is said when it is on disk. */
 	assert_list(s, id,
 	    "a@one.test delivered 1 250 2.0.0 said the host|\n"
@@ -432,6 +434,7 @@ static void what_an_earlier_queue_handed_out_is_not_sent_twice(void **state)
 	say_result(&s->a, id, "one.test", SCHEDULE_SITE_ANSWERED,
 	    &(ipc_result){ 0, RECIPIENT_DELIVERED, result(0, RECIPIENT_DELIVERED).outcome }, 1);
 	UNTIL(s, s->a.n_kept == 1);
+	assert_int_equal(s->a.n_gone, 1); /* it says that the message has gone */
 	assert_list(s, id, "a@one.test delivered 1 250 2.0.0 said the host|");
 }
 

@@ -239,8 +239,12 @@ static void a_shared_segment_lives_as_long_as_its_last_message(void **state)
 	fixture_find(f, &found, clock_wall_s(), 2, 2, NULL);
 	assert_int_equal(found.n, 2);
 	fixture_settle_job(f, &found.jobs[0], RECIPIENT_DELIVERED, 0, NULL);
+	assert_true(f->is_gone);
 	assert_int_equal(fixture_n_files(f), 1);
 	fixture_settle_job(f, &found.jobs[1], RECIPIENT_FAILED, 0, NULL);
+	assert_true(f->is_gone);
+	fixture_settle_job(f, &found.jobs[1], RECIPIENT_FAILED, 0, NULL);
+	assert_false(f->is_gone); /* it was before */
 	assert_int_equal(fixture_n_files(f), 0);
 	found_finish(&found);
 }
@@ -355,6 +359,7 @@ static void restart_finds_everything(void **state)
 	assert_int_equal(found.n, 5);
 	fixture_settle_job(f, &found.jobs[0], RECIPIENT_DELIVERED, 0, NULL);
 	fixture_settle_job(f, &found.jobs[1], RECIPIENT_WAITING, now_s + 500, NULL);
+	assert_false(f->is_gone);
 	found_finish(&found);
 	fixture_close(f);
 	assert_true(fixture_open(f));

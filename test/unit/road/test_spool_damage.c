@@ -329,8 +329,9 @@ static void limit_file_size(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void on_settled(void *arg, const struct outcome *outcome)
+static void on_settled(void *arg, const struct outcome *outcome, bool is_gone)
 {
+	(void)is_gone;
 	assert_true(outcome_is_ok(outcome));
 	*(bool *)arg = true;
 }
