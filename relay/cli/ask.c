@@ -48,20 +48,27 @@ int cli_ask(struct cli *cli, json_t *request, cli_answer *answer, void *arg, jso
 	return status;
 }
 
-bool cli_ask_if_running(const struct config *config, json_t *request, cli_answer *answer, void *arg)
+bool cli_ask_if_running(
+    const struct config *config, json_t *request, cli_answer *answer, void *arg, json_t **end)
 {
 	int fd = connect_to(config->control);
-	json_t *end = NULL;
 	char why[WHY_MAX];
-	bool good;
 
+	*end = NULL;
 	if (fd < 0) {
 		json_decref(request);
 		return false;
 	}
-	good = converse(fd, request, answer, arg, &end, why, sizeof why) == EX_OK;
-	json_decref(end);
-	return good;
+	if (converse(fd, request, answer, arg, end, why, sizeof why) == EX_OK)
+		return true;
+	json_decref(*end);
+	*end = NULL;
+	return false;
+}
+
+void cli_ignore_line(void *arg, json_t *line)
+{
+	(void)arg, (void)line;
 }
 
 /* -1 and errno if it cannot be reached. */

@@ -14,11 +14,14 @@ typedef void cli_answer(void *arg, json_t *line);
 int cli_ask(struct cli *cli, json_t *request, cli_answer *answer, void *arg, json_t **end);
 
 /*
- * The same for commands that can do without: false, without a word, if the relay does not run, may
- * not be asked or does not answer to the end.
+ * The same for commands that can do without: false, without a word and with *end NULL, if the relay does
+ * not run, may not be asked or does not answer to the end.
  */
 bool cli_ask_if_running(
-    const struct config *config, json_t *request, cli_answer *answer, void *arg);
+    const struct config *config, json_t *request, cli_answer *answer, void *arg, json_t **end);
+
+/* For answers that have nothing but their end. */
+cli_answer cli_ignore_line;
 
 /* Numbers and texts of an answer; 0 and "" if they are not there. */
 json_int_t cli_number(const json_t *line, const char *key);

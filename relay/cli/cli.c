@@ -239,3 +239,12 @@ void cli_print_json(json_t *object)
 	putchar('\n');
 	json_decref(object);
 }
+
+json_t *cli_texts_to_json(char *const *texts, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_string(texts[i]));
+	return array;
+}

@@ -32,7 +32,8 @@ typedef int cli_command(struct cli *cli);
 	X("queue", "retry", cli_queue_retry, 1, 1, "ID|DOMAIN|all", "try now instead of later")    \
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
-	X("explain", "", cli_explain, 1, 1, "DOMAIN", "the plan for a domain, who demands what")   \
+	X("explain", "", cli_explain, 1, 2, "[SENDER] RECIPIENT",                                  \
+	    "would mail go, where, who demands what of it")                                        \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
 	X("partner", "list", cli_partner_list, 0, 0, "",                                           \
 	    "rules for partners, and their exceptions")                                            \
@@ -72,3 +73,6 @@ struct config *cli_load_unfinished(const struct cli *cli, int *status);
 
 /* One line of --json output; takes the object over. */
 void cli_print_json(json_t *object);
+
+/* An array of strings; the caller's. */
+json_t *cli_texts_to_json(char *const *texts, size_t n);

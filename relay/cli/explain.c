@@ -1,178 +1,182 @@
 /*
- * zegel explain: the plan for a domain, as delivery would make it now, and who demands what.
+ * zegel explain: the plan for a domain as delivery would make it now, or for a message from somebody
+ * to somebody: whether it may be sent, whether it would go, and why.
  */
+#include "relay/cli/explain.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "relay/base/clock.h"
 #include "relay/cli/cli.h"
 #include "relay/cli/resolve.h"
-#include "tls/dane.h"
 
-enum { TLSA_TEXT_MAX = 96 };
-
-static int explain(
+static int explain_domain(
     struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
-static void print_plan(const struct plan *plan);
-static void print_host(const struct plan *plan, const struct plan_host *host);
-static void print_tlsa(const struct plan *plan, const struct plan_host *host);
-static void print_requirement(const struct tls_requirement *tls);
-static void print_json(const struct plan *plan);
-static json_t *host_to_json(const struct plan_host *host);
-static json_t *texts_to_json(char *const *texts, size_t n);
-static json_t *refusal_to_json(const struct outcome *outcome);
+static int explain_mail(struct cli *cli, const struct config *config,
+    const struct smtp_address *sender, const char *domain);
+static int show(const struct cli *cli, const struct explanation *e);
+static int read_sender(const char *argument, struct smtp_address *sender);
+static void decide_host(const struct plan_host *host, char *text, size_t room);
+static const char *list_names(const struct tls_requirement *tls, char *text, size_t room);
 
 int cli_explain(struct cli *cli)
 {
-	return resolve_and_use(cli, explain);
+	struct smtp_address sender;
+	char domain[DOMAIN_MAX];
+	struct config *config;
+	int status;
+
+	if (cli->argc == 1)
+		return resolve_and_use(cli, explain_domain);
+	status = read_sender(cli->argv[0], &sender);
+	if (status == EX_OK)
+		status = resolve_read_domain(cli->argv[1], domain);
+	if (status != EX_OK)
+		return status;
+	config = cli_load(cli, &status);
+	if (config == NULL)
+		return status;
+	status = explain_mail(cli, config, &sender, domain);
+	config_destroy(&config);
+	return status;
 }
 
-static int explain(
+static int explain_domain(
     struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan)
 {
-	(void)config, (void)loop;
-	if (cli->json)
-		print_json(plan);
-	else
-		print_plan(plan);
-	return outcome_is_ok(&plan->refusal) ? EX_OK : CLI_PROBLEMS;
+	(void)loop;
+	return show(
+	    cli, &(struct explanation){
+		     .config = config, .plan = plan, .sender = "", .now_s = clock_wall_s() });
 }
 
-static void print_plan(const struct plan *plan)
+/* Where accounts differ in what they demand, the plan is for the one that demands most. */
+static int explain_mail(struct cli *cli, const struct config *config,
+    const struct smtp_address *sender, const char *domain)
 {
-	if (plan->n_hosts == 0)
-		printf("%s\n", plan->domain);
-	else if (plan->mx_implicit)
-		printf("%s: no MX records, so the domain itself is the host (%s)\n", plan->domain,
-		    security_name(plan->mx_security));
+	struct route_wish wish = { .floor = TLS_NONE };
+	struct explanation e = { .config = config, .sender = sender->text };
+	struct grant grant;
+	struct plan plan;
+	int status;
+
+	grant_find(config, sender, &grant);
+	if (grant.strictest != NULL)
+		wish.floor = grant.strictest->tls_floor;
+	status = resolve_plan(config, domain, &wish, &plan);
+	if (status == EX_OK) {
+		e.plan = &plan;
+		e.grant = &grant;
+		e.now_s = clock_wall_s();
+		status = show(cli, &e);
+		plan_finish(&plan);
+	}
+	grant_finish(&grant);
+	return status;
+}
+
+static int show(const struct cli *cli, const struct explanation *e)
+{
+	if (cli->json)
+		cli_print_json(explain_to_json(e));
 	else
-		printf("%s: %zu MX host%s (%s)\n", plan->domain, plan->n_hosts,
-		    plan->n_hosts == 1 ? "" : "s", security_name(plan->mx_security));
-	for (size_t i = 0; i < plan->n_hosts; i++)
-		print_host(plan, &plan->hosts[i]);
-	if (!outcome_is_ok(&plan->refusal))
-		printf("Mail %s: %d %s %s [%s]\n",
+		explain_print(e);
+	return explain_is_well(e) ? EX_OK : CLI_PROBLEMS;
+}
+
+/* "web@shop.example", also in angle brackets; "<>" is the sender of notifications. */
+static int read_sender(const char *argument, struct smtp_address *sender)
+{
+	char path[SMTP_ADDRESS_MAX + 2];
+	struct outcome why;
+	size_t n_used;
+	int n = snprintf(path, sizeof path, argument[0] == '<' ? "%s" : "<%s>", argument);
+
+	if (n > 0 && (size_t)n < sizeof path &&
+	    smtp_path_parse(path, (size_t)n, SMTP_PATH_REVERSE, sender, &n_used, &why) &&
+	    n_used == (size_t)n)
+		return EX_OK;
+	return cli_fail(EX_USAGE, "'%s' is no mail address to send from", argument);
+}
+
+bool explain_is_well(const struct explanation *e)
+{
+	return outcome_is_ok(&e->plan->refusal) &&
+	       (e->grant == NULL || outcome_is_ok(&e->grant->refusal));
+}
+
+int64_t explain_policy_age_s(const struct explanation *e)
+{
+	const struct sts_finding *sts = &e->plan->sts;
+	int64_t age_s = e->now_s - (sts->expires_s - (int64_t)sts->policy.max_age_s);
+
+	return sts->has_policy && age_s > 0 ? age_s : 0;
+}
+
+void explain_decide(const struct explanation *e, char text[EXPLAIN_DECISION_MAX])
+{
+	const struct plan *plan = e->plan;
+	char how[EXPLAIN_DECISION_MAX / 2];
+
+	text[0] = '\0';
+	if (e->grant != NULL && !outcome_is_ok(&e->grant->refusal)) {
+		snprintf(text, EXPLAIN_DECISION_MAX, "The mail is refused: %d %s %s [%s]",
+		    e->grant->refusal.code, e->grant->refusal.enhanced, e->grant->refusal.text,
+		    e->grant->refusal.name);
+		return;
+	}
+	if (!outcome_is_ok(&plan->refusal)) {
+		snprintf(text, EXPLAIN_DECISION_MAX, "Mail %s: %d %s %s [%s]",
 		    plan->refusal.class == OUTCOME_DEFER ? "waits" : "is returned",
 		    plan->refusal.code, plan->refusal.enhanced, plan->refusal.text,
 		    plan->refusal.name);
-}
-
-static void print_host(const struct plan *plan, const struct plan_host *host)
-{
-	char text[RESOLVE_ADDRESS_MAX];
-
-	printf("  %5d %s\n", host->preference, host->name);
-	for (size_t i = 0; i < host->n_addresses; i++) {
-		resolve_print_address(&host->addresses[i], text);
-		printf("%s%s", i == 0 ? "        addresses: " : ", ", text);
-	}
-	if (host->n_addresses > 0)
-		printf(" (%s)\n", security_name(host->address_security));
-	print_tlsa(plan, host);
-	print_requirement(&host->tls);
-	if (!outcome_is_ok(&host->unusable))
-		printf("        not used: %s [%s]\n", host->unusable.text, host->unusable.name);
-}
-
-static void print_tlsa(const struct plan *plan, const struct plan_host *host)
-{
-	size_t n_used = host->tls.tlsa_pinned ? 0 : host->tls.n_tlsa;
-	char text[TLSA_TEXT_MAX];
-
-	switch (host->tlsa_status) {
-	case ANSWER_NOT_ASKED:
-		if (host->n_addresses > 0)
-			puts("        TLSA: not asked, the addresses are not secure");
 		return;
-	case ANSWER_NODATA:
-	case ANSWER_NXDOMAIN: puts("        TLSA: none published"); return;
-	case ANSWER_BOGUS:
-	case ANSWER_ERROR:
-		printf("        TLSA: could not be learned (%s)\n",
-		    answer_status_name(host->tlsa_status));
+	}
+	for (size_t i = 0; i < plan->n_hosts; i++) {
+		const struct plan_host *host = &plan->hosts[i];
+
+		if (!outcome_is_ok(&host->unusable))
+			continue;
+		decide_host(host, how, sizeof how);
+		snprintf(text, EXPLAIN_DECISION_MAX, "Mail goes to %s first, %s (%s by %s)%s",
+		    host->name, how, tls_level_name(host->tls.level),
+		    tls_demand_name(host->tls.demand),
+		    tls_requirement_allows_plaintext(&host->tls) ? "" : ", or not to this host");
 		return;
-	case ANSWER_OK: break;
-	}
-	printf("        TLSA: %zu published at %s (%s), %zu in use%s\n", host->n_tlsa_published,
-	    host->tlsa_base, security_name(host->tlsa_security), n_used,
-	    n_used > 0                             ? ""
-	    : plan->mx_security != SECURITY_SECURE ? ": the MX records are not secure"
-	    : host->tls.tlsa_unusable              ? ": none is usable"
-						   : "");
-	for (size_t i = 0; i < n_used; i++) {
-		tlsa_print(&host->tls.tlsa[i], text, sizeof text);
-		printf("              %s\n", text);
 	}
 }
 
-static void print_requirement(const struct tls_requirement *tls)
+static void decide_host(const struct plan_host *host, char *text, size_t room)
 {
-	char text[TLSA_TEXT_MAX];
+	const struct tls_requirement *tls = &host->tls;
+	char names[EXPLAIN_DECISION_MAX / 4];
 
-	printf("        TLS: %s, by %s%s", tls_level_name(tls->level), tls_demand_name(tls->demand),
-	    tls->tlsa_unusable ? "; encrypted, but nobody can be authenticated" : "");
-	if (tls->sni != NULL)
-		printf("; asks for %s", tls->sni);
-	for (size_t i = 0; i < tls->n_names; i++)
-		printf("%s%s", i == 0 ? "; accepts " : ", ", tls->names[i]);
-	for (size_t i = 0; tls->tlsa_pinned && i < tls->n_tlsa; i++) {
-		tlsa_print(&tls->tlsa[i], text, sizeof text);
-		printf("%s%s", i == 0 ? "; pinned " : " or ", text);
-	}
-	putchar('\n');
+	if (tls->level == TLS_NONE)
+		snprintf(text, room, "in plaintext even if it offers TLS");
+	else if (tls_requirement_allows_plaintext(tls))
+		snprintf(text, room, "over TLS if it offers it and otherwise in plaintext");
+	else if (tls->tlsa_pinned)
+		snprintf(text, room, "over TLS with %s that the partner rule pins",
+		    tls->n_tlsa == 1 ? "the certificate, key or authority"
+				     : "one of the certificates, keys or authorities");
+	else if (tls->n_tlsa > 0)
+		snprintf(text, room, "over TLS that its TLSA records prove");
+	else if (tls->level == TLS_ENCRYPT || tls->tlsa_unusable)
+		snprintf(text, room, "over TLS, whoever answers");
+	else
+		snprintf(text, room, "over TLS with a certificate for %s by a trusted authority",
+		    list_names(tls, names, sizeof names));
 }
 
-static void print_json(const struct plan *plan)
+static const char *list_names(const struct tls_requirement *tls, char *text, size_t room)
 {
-	json_t *hosts = json_array();
+	size_t n = 0;
 
-	for (size_t i = 0; i < plan->n_hosts; i++)
-		json_array_append_new(hosts, host_to_json(&plan->hosts[i]));
-	cli_print_json(json_pack("{s:s, s:s, s:b, s:o, s:o}", "domain", plan->domain, "mx_security",
-	    security_name(plan->mx_security), "mx_implicit", plan->mx_implicit, "hosts", hosts,
-	    "refusal", refusal_to_json(&plan->refusal)));
-}
-
-static json_t *host_to_json(const struct plan_host *host)
-{
-	json_t *addresses = json_array(), *tlsa = json_array(), *pins = json_array();
-	char text[TLSA_TEXT_MAX];
-
-	for (size_t i = 0; i < host->n_addresses; i++) {
-		resolve_print_address(&host->addresses[i], text);
-		json_array_append_new(addresses, json_string(text));
-	}
-	for (size_t i = 0; i < host->tls.n_tlsa; i++) {
-		tlsa_print(&host->tls.tlsa[i], text, sizeof text);
-		json_array_append_new(host->tls.tlsa_pinned ? pins : tlsa, json_string(text));
-	}
-	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:b, s:s, s:s, s:s?, s:o, "
-			 "s:o, s:o}",
-	    "name", host->name, "preference", (int)host->preference, "addresses", addresses,
-	    "address_security", security_name(host->address_security), "tlsa_status",
-	    answer_status_name(host->tlsa_status), "tlsa_security",
-	    security_name(host->tlsa_security), "tlsa_base", host->tlsa_base, "tlsa_published",
-	    (int)host->n_tlsa_published, "tlsa", tlsa, "tlsa_unusable", host->tls.tlsa_unusable,
-	    "level", tls_level_name(host->tls.level), "demand", tls_demand_name(host->tls.demand),
-	    "sni", host->tls.sni, "names", texts_to_json(host->tls.names, host->tls.n_names),
-	    "pins", pins, "unusable", refusal_to_json(&host->unusable));
-}
-
-static json_t *texts_to_json(char *const *texts, size_t n)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, json_string(texts[i]));
-	return array;
-}
-
-/* null if nothing is refused. */
-static json_t *refusal_to_json(const struct outcome *outcome)
-{
-	if (outcome_is_ok(outcome))
-		return json_null();
-	return json_pack("{s:s, s:i, s:s, s:s, s:s}", "class", outcome_class_name(outcome->class),
-	    "code", outcome->code, "enhanced", outcome->enhanced, "name", outcome->name, "text",
-	    outcome->text);
+	text[0] = '\0';
+	for (size_t i = 0; i < tls->n_names && n < room; i++)
+		n += (size_t)snprintf(
+		    text + n, room - n, "%s%s", i == 0 ? "" : " or ", tls->names[i]);
+	return text;
 }

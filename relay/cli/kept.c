@@ -15,6 +15,9 @@ static void on_policy(void *arg, json_t *line)
 
 void kept_load(const struct config *config, const char *domain, struct sts *sts)
 {
-	cli_ask_if_running(
-	    config, json_pack("{s:s, s:s}", "command", "policy", "domain", domain), on_policy, sts);
+	json_t *end;
+
+	cli_ask_if_running(config, json_pack("{s:s, s:s}", "command", "policy", "domain", domain),
+	    on_policy, sts, &end);
+	json_decref(end);
 }

@@ -14,7 +14,6 @@ static void print_human(const struct config_partner *p);
 static void print_texts(const char *title, char *const *texts, size_t n);
 static void print_exception(const struct config_partner *p);
 static void print_json(const struct config_partner *p);
-static json_t *texts_to_json(char *const *texts, size_t n);
 static json_t *exception_to_json(const struct config_partner *p);
 
 int cli_partner_list(struct cli *cli)
@@ -77,19 +76,10 @@ static void print_json(const struct config_partner *p)
 {
 	cli_print_json(json_pack("{s:s, s:s, s:s, s:o, s:s?, s:i, s:o, s:o, s:o}", "partner",
 	    p->name, "level", tls_level_name(p->level), "mode", p->observe ? "observe" : "require",
-	    "mx", texts_to_json(p->mx, p->n_mx), "ca_file", p->ca_file, "authorities",
-	    (int)p->n_cas, "fingerprints", texts_to_json(p->fingerprints, p->n_fingerprints),
-	    "public_keys", texts_to_json(p->public_keys, p->n_public_keys), "exception",
+	    "mx", cli_texts_to_json(p->mx, p->n_mx), "ca_file", p->ca_file, "authorities",
+	    (int)p->n_cas, "fingerprints", cli_texts_to_json(p->fingerprints, p->n_fingerprints),
+	    "public_keys", cli_texts_to_json(p->public_keys, p->n_public_keys), "exception",
 	    exception_to_json(p)));
-}
-
-static json_t *texts_to_json(char *const *texts, size_t n)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, json_string(texts[i]));
-	return array;
 }
 
 /* null if none is written. */

@@ -149,15 +149,10 @@ static void print_message(void *arg, json_t *line)
 
 /* ---- changing it ---- */
 
-static void ignore_line(void *arg, json_t *line)
-{
-	(void)arg, (void)line;
-}
-
 static int change(struct cli *cli, json_t *request, const char *done, const char *nothing)
 {
 	json_t *end;
-	int status = cli_ask(cli, request, ignore_line, NULL, &end);
+	int status = cli_ask(cli, request, cli_ignore_line, NULL, &end);
 	json_int_t n = cli_number(end, "n");
 
 	json_decref(end);

@@ -1,5 +1,8 @@
 /*
- * The plan for a domain, made in the process of a command as the daemon would make it now.
+ * The plan for a domain, made in the process of a command as the daemon would make it now: by the
+ * operator's route or the MX, with the MTA-STS policy that the running relay keeps (and, if it does not
+ * run, with one that is fetched and not kept), and without DNSSEC if the running relay has found that
+ * the resolver does not validate.
  */
 #pragma once
 
@@ -7,6 +10,7 @@
 #include "relay/cli/cli.h"
 #include "relay/net/loop.h"
 #include "relay/plan.h"
+#include "relay/route.h"
 
 /* What a command does with the plan; its exit status. */
 typedef int resolve_use(
@@ -24,6 +28,16 @@ int resolve_and_use(struct cli *cli, resolve_use *use);
  */
 int resolve_each(struct cli *cli, const struct config *config, const char *const *domains, size_t n,
     resolve_use *use);
+
+/*
+ * One plan, for mail that wishes this. EX_OK, with a plan to finish, or an exit status with the
+ * problem told.
+ */
+int resolve_plan(const struct config *config, const char *domain, const struct route_wish *wish,
+    struct plan *plan);
+
+/* The domain of "somebody@domain" or of a domain alone; EX_OK, or EX_USAGE with the problem told. */
+int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX]);
 
 /* "2001:db8::1" into text, which has room for RESOLVE_ADDRESS_MAX. */
 enum { RESOLVE_ADDRESS_MAX = 46 };

@@ -10,11 +10,6 @@
 
 static bool is_impaired(const json_t *end);
 
-static void ignore_line(void *arg, json_t *line)
-{
-	(void)arg, (void)line;
-}
-
 static void print_processes(const json_t *end)
 {
 	json_t *process;
@@ -98,7 +93,8 @@ static bool all_are_running(const json_t *end)
 int cli_status(struct cli *cli)
 {
 	json_t *end;
-	int status = cli_ask(cli, json_pack("{s:s}", "command", "status"), ignore_line, NULL, &end);
+	int status =
+	    cli_ask(cli, json_pack("{s:s}", "command", "status"), cli_ignore_line, NULL, &end);
 	bool is_well;
 
 	if (status != EX_OK)

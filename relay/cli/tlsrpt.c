@@ -115,11 +115,6 @@ static void print_text(const char *before, const char *text)
 
 /* ---- now ---- */
 
-static void ignore_line(void *arg, json_t *line)
-{
-	(void)arg, (void)line;
-}
-
 int cli_tlsrpt_send(struct cli *cli)
 {
 	json_t *request, *end;
@@ -128,7 +123,7 @@ int cli_tlsrpt_send(struct cli *cli)
 
 	if (status != EX_OK)
 		return status;
-	status = cli_ask(cli, request, ignore_line, NULL, &end);
+	status = cli_ask(cli, request, cli_ignore_line, NULL, &end);
 	n = cli_number(end, "n");
 	json_decref(end);
 	if (status != EX_OK)

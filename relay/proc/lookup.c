@@ -155,6 +155,7 @@ static void ask_facts(struct lookup *lookup, struct channel *channel, const stru
 	request = take(lookup, channel, m->number);
 	request->gathering = facts_gather(
 	    &(struct facts_order){
+		.loop = lookup->house->loop,
 		.resolver = useful_resolver(lookup),
 		.sts = m->is_host ? NULL : lookup->sts,
 		.domain = target,
