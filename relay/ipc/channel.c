@@ -3,14 +3,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
@@ -255,24 +253,6 @@ static void on_writable(int fd, void *arg)
 {
 	(void)fd;
 	flush(arg);
-}
-
-bool channel_is_flushed(const struct channel *c)
-{
-	return c->is_lost || c->is_deaf || TAILQ_EMPTY(&c->unsent);
-}
-
-void channel_flush_now(struct channel *c, int wait_ms)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
-	int64_t now_ms = clock_monotonic_ms(), until_ms = now_ms + wait_ms;
-
-	while (!channel_is_flushed(c) && now_ms <= until_ms) {
-		if (poll(&p, 1, (int)(until_ms - now_ms)) == 0)
-			return;
-		flush(c);
-		now_ms = clock_monotonic_ms();
-	}
 }
 
 /* ---- receiving ---- */

@@ -33,11 +33,5 @@ void channel_set_owner(
  * closed. */
 void channel_send(struct channel *channel, const struct ipc_message *m);
 
-/* True when everything sent has left this process. */
-bool channel_is_flushed(const struct channel *channel);
-
-/* Waits until it has, at most wait_ms; for the last word before exit. */
-void channel_flush_now(struct channel *channel, int wait_ms);
-
 /* Both ends, close-on-exec and non-blocking. -1 with errno. */
 int channel_make_pair(int ends[2]);

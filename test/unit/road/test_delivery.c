@@ -38,6 +38,8 @@ struct queue {
 	uint8_t feedback, state;
 	uint32_t place;
 	size_t n_results;
+	size_t n_counts;
+	char counted[200];
 	char host[OUTCOME_WHO_MAX], evidence[EVIDENCE_MAX], text[OUTCOME_TEXT_MAX];
 };
 
@@ -94,6 +96,14 @@ static void on_queue(void *arg, struct channel *channel, struct ipc_message *m)
 	queue->heard[queue->n_heard++] = m->type;
 	if (m->type == IPC_HELD)
 		queue->n_held = m->held_jobs.jobs.n;
+	for (size_t i = 0; m->type == IPC_COUNTS && i < m->counts_say.counts.n; i++) {
+		const ipc_count *count = &m->counts_say.counts.items[i];
+
+		queue->n_counts++;
+		snprintf(queue->counted, sizeof queue->counted, "%u %u %s %s %s %s %s", count->type,
+		    count->result, count->report_domain, count->domain, count->mx, count->address,
+		    count->reason);
+	}
 	if (m->type != IPC_RESULT)
 		return;
 	queue->feedback = m->result_say.feedback;
@@ -140,7 +150,8 @@ static void new_queue(struct act *act)
 
 /* ---- the stage ---- */
 
-static void set_stage(struct act *act, const char *const *const *scripts)
+static void set_stage(
+    struct act *act, const char *const *const *scripts, enum config_tlsrpt_scope scope)
 {
 	*act = (struct act){ 0 };
 	act->house = (struct house){
@@ -155,6 +166,7 @@ static void set_stage(struct act *act, const char *const *const *scripts)
 		.ipv4 = true,
 		.connect_timeout = 5,
 		.recipients = 100 };
+	act->config.tlsrpt.scope = scope;
 	act->fd = sample_message_make(&act->message, "Subject: x\r\n\r\n", "hello\r\n", 1);
 	act->role = role_delivery.create(&act->house);
 	assert_non_null(act->role);
@@ -223,7 +235,7 @@ static void test_job_comes_and_goes(void **state)
 	struct act act;
 
 	(void)state;
-	set_stage(&act, SCRIPTS(takes));
+	set_stage(&act, SCRIPTS(takes), TLSRPT_OFF);
 	deliver(&act, act.fd);
 	run_until_heard(&act, 2);
 	assert_int_equal(act.queue.heard[0], IPC_HELD);
@@ -251,7 +263,7 @@ static void test_result_outlives_a_queue(void **state)
 	struct act act;
 
 	(void)state;
-	set_stage(&act, SCRIPTS(takes));
+	set_stage(&act, SCRIPTS(takes), TLSRPT_OFF);
 	deliver(&act, act.fd);
 	run_until_heard(&act, 2);
 	new_queue(&act);
@@ -273,7 +285,7 @@ static void test_drain_waits_for_the_disk(void **state)
 	struct act act;
 
 	(void)state;
-	set_stage(&act, SCRIPTS(takes));
+	set_stage(&act, SCRIPTS(takes), TLSRPT_OFF);
 	deliver(&act, act.fd);
 	run_a_while(&act);
 	role_delivery.drain(act.role, DRAIN_FINISH);
@@ -292,7 +304,7 @@ static void test_idle_or_hurried_it_leaves_at_once(void **state)
 	struct act act;
 
 	(void)state;
-	set_stage(&act, SCRIPTS(LINES("~")));
+	set_stage(&act, SCRIPTS(LINES("~")), TLSRPT_OFF);
 	role_delivery.drain(act.role, DRAIN_SOON);
 	assert_true(act.has_left);
 	act.has_left = false;
@@ -311,12 +323,64 @@ static void test_job_without_a_descriptor(void **state)
 	struct act act;
 
 	(void)state;
-	set_stage(&act, SCRIPTS(LINES("~")));
+	set_stage(&act, SCRIPTS(LINES("~")), TLSRPT_OFF);
 	deliver(&act, -1);
 	run_until_heard(&act, 2);
 	assert_int_equal(act.queue.heard[1], IPC_RESULT);
 	assert_int_equal(act.queue.n_results, 0);
 	assert_int_equal(act.queue.feedback, SCHEDULE_NOT_TRIED);
+	clear_stage(&act);
+}
+
+/* A plaintext session, told once; of our own reports nothing is, and nothing if nobody reports. */
+static void test_counts(void **state)
+{
+	static const struct {
+		enum config_tlsrpt_scope scope;
+		bool is_report, is_waived;
+		size_t n;
+	} rows[] = { { TLSRPT_ALL, false, false, 1 }, { TLSRPT_LISTED, false, false, 1 },
+		{ TLSRPT_ALL, true, false, 0 }, { TLSRPT_ALL, false, true, 0 },
+		{ TLSRPT_OFF, false, false, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct act act;
+
+		set_stage(&act, SCRIPTS(takes), rows[i].scope);
+		act.message.is_report = rows[i].is_report;
+		act.message.tls_optional = rows[i].is_waived;
+		deliver(&act, act.fd);
+		run_until_heard(&act, 2 + rows[i].n);
+		assert_int_equal(act.queue.heard[1], IPC_RESULT);
+		assert_int_equal(act.queue.n_counts, rows[i].n);
+		if (rows[i].n > 0)
+			assert_string_equal(act.queue.counted,
+			    "2 1 example.net example.net mx.example 127.0.0.1 starttls-missing");
+		clear_stage(&act);
+	}
+}
+
+/* It goes when its receivers have been told QUIT, and no sooner. */
+static void test_drain_parts_with_receivers(void **state)
+{
+	struct act act;
+
+	(void)state;
+	set_stage(&act, SCRIPTS(takes), TLSRPT_OFF);
+	act.config.delivery.idle_connections = 5;
+	act.config.delivery.idle_timeout = 60;
+	act.config.delivery.connection_age = act.config.delivery.connection_messages = 100;
+	deliver(&act, act.fd);
+	run_until_heard(&act, 2);
+	say_kept(&act);
+	run_a_while(&act);
+	assert_string_equal(peer_problem(act.peer), "connection 1 never came to \"= QUIT\"");
+	role_delivery.drain(act.role, DRAIN_FINISH);
+	assert_false(act.has_left);
+	run_a_while(&act);
+	assert_null(peer_problem(act.peer));
+	assert_true(act.has_left);
 	clear_stage(&act);
 }
 
@@ -328,6 +392,8 @@ int main(void)
 		cmocka_unit_test(test_drain_waits_for_the_disk),
 		cmocka_unit_test(test_idle_or_hurried_it_leaves_at_once),
 		cmocka_unit_test(test_job_without_a_descriptor),
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_drain_parts_with_receivers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

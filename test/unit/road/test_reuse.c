@@ -11,6 +11,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "attempt_stage.h"
 #include "relay/base/clock.h"
@@ -202,6 +204,30 @@ static const struct scene scenes[] = {
 	    { { MAY, QUEUED, "" }, { MAY, QUEUED, "" } } },
 	{ "step by step", SCRIPTS(LINES(STEPWISE, MAIL_BY_STEPS, MAIL_BY_STEPS, QUITS)),
 	    { { MAY, QUEUED, "" }, { MAY, QUEUED, " reused" } } },
+
+	{ "R5: two codes in one reply to MAIL",
+	    SCRIPTS(LINES(HELLO, MAIL1, GROUP1, "> 250-one", "> 550 other"),
+		LINES(HELLO, MAIL1, QUITS)),
+	    { { MAY, QUEUED, "" }, { MAY, QUEUED, "" } } },
+	{ "R27: 550 to MAIL, then closed: the fresh one says it again",
+	    SCRIPTS(LINES(HELLO, MAIL1, GROUP1, "> 550 5.7.1 no", "!"),
+		LINES(HELLO, GROUP1, "> 550 5.7.1 never", "!")),
+	    { { MAY, QUEUED, "" }, { MAY, { 550, "never" }, "" } } },
+	{ "R14: 452 to the second recipient: the rest over the same connection",
+	    SCRIPTS(LINES(HELLO, MAIL1, "< MAIL", "< RCPT TO:<r1@", "< RCPT TO:<r2@", "= DATA",
+		"> 250 ok", "> 250 ok", "> 452 4.5.3 many", "> 354 go", CONTENT, "> 250 queued",
+		"< MAIL", "< RCPT TO:<r2@", "= DATA", "> 250 ok", "> 250 ok", "> 354 go", CONTENT,
+		"> 250 queued", QUITS)),
+	    { { MAY, QUEUED, "" }, { MAY, QUEUED, " reused", .n_recipients = 2 } } },
+	{ "R17: what cannot be printed, to MAIL",
+	    SCRIPTS(LINES(HELLO, MAIL1, GROUP1, "> 451 \x1b[31m\xff%n", "= QUIT", "!"),
+		LINES(HELLO, MAIL1, QUITS)),
+	    { { MAY, QUEUED, "" }, { MAY, QUEUED, "" } } },
+	{ "R22: greylisted: the server's word on the recipient",
+	    SCRIPTS(LINES(HELLO, MAIL1, GROUP1, "> 250 ok", "> 450 4.7.1 greylisted", "> 503 no",
+		"= RSET", "> 250 ok", MAIL1, QUITS)),
+	    { { MAY, QUEUED, "" }, { MAY, { 450, "greylisted" }, " reused" },
+		{ MAY, QUEUED, " reused" } } },
 
 	/* ---- how often, how long ---- */
 	{ "LIMITS MAILMAX=2",
@@ -414,6 +440,77 @@ static void test_stop(void **state)
 	act_end(&act);
 }
 
+/* Whose connection it is, and where it leads, in plaintext: TLS is played above. */
+static void test_covers(void **state)
+{
+	static const struct {
+		const char *name, *host, *address, *own_login, *login;
+		uint16_t port;
+		enum tls_level level;
+		bool requires_tls, covers;
+	} rows[] = {
+		{ "the same", "mx.example", "192.0.2.1", "", "", 25, TLS_MAY, false, true },
+		{ "by no TLSA records", "mx.example", "192.0.2.1", "", "", 25, TLS_DANE, false,
+		    true },
+		{ "another host", "mx2.example", "192.0.2.1", "", "", 25, TLS_MAY, false, false },
+		{ "another address", "mx.example", "192.0.2.2", "", "", 25, TLS_MAY, false, false },
+		{ "another port", "mx.example", "192.0.2.1", "", "", 587, TLS_MAY, false, false },
+		{ "another family", "mx.example", "2001:db8::1", "", "", 25, TLS_MAY, false,
+		    false },
+		{ "logged in, for nobody", "mx.example", "192.0.2.1", "shop", "", 25, TLS_MAY,
+		    false, false },
+		{ "logged in, for another", "mx.example", "192.0.2.1", "shop", "news", 25, TLS_MAY,
+		    false, false },
+		{ "not logged in, for somebody", "mx.example", "192.0.2.1", "", "shop", 25, TLS_MAY,
+		    false, false },
+		{ "logged in, for the same", "mx.example", "192.0.2.1", "shop", "shop", 25, TLS_MAY,
+		    false, true },
+		{ "no TLS by order", "mx.example", "192.0.2.1", "", "", 25, TLS_NONE, false,
+		    false },
+		{ "TLS demanded", "mx.example", "192.0.2.1", "", "", 25, TLS_ENCRYPT, false,
+		    false },
+		{ "DANE or nothing", "mx.example", "192.0.2.1", "", "", 25, TLS_DANE_ONLY, false,
+		    false },
+		{ "MTA-STS", "mx.example", "192.0.2.1", "", "", 25, TLS_MTA_STS, false, false },
+		{ "REQUIRETLS", "mx.example", "192.0.2.1", "", "", 25, TLS_MAY, true, false },
+	};
+	struct plan_host made_for = { .name = "mx.example", .tls.level = TLS_MAY };
+	union plan_address own = { .ipv4 = { .sin_family = AF_INET, .sin_port = htons(25) } };
+	struct loop *loop = loop_create();
+	struct connection *c;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &own.ipv4.sin_addr), 1);
+	c = connection_create(
+	    stream_create(loop, ends[0]), &made_for, &own, "mx.example[192.0.2.1]:25");
+	assert_string_equal(c->who, "mx.example[192.0.2.1]");
+	c->can.requiretls = true; /* said in plaintext it is worth nothing */
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct plan_host host = { .tls.level = rows[i].level };
+		struct plan plan = { .needs_requiretls = rows[i].requires_tls };
+		union plan_address *address = &host.addresses[0];
+
+		strcpy(host.name, rows[i].host);
+		strcpy(c->login, rows[i].own_login);
+		strcpy(plan.login, rows[i].login);
+		if (inet_pton(AF_INET, rows[i].address, &address->ipv4.sin_addr) == 1) {
+			address->ipv4.sin_family = AF_INET;
+			address->ipv4.sin_port = htons(rows[i].port);
+		} else {
+			inet_pton(AF_INET6, rows[i].address, &address->ipv6.sin6_addr);
+			address->ipv6.sin6_family = AF_INET6;
+			address->ipv6.sin6_port = htons(rows[i].port);
+		}
+		if (connection_covers(c, &plan, &host, 0) != rows[i].covers)
+			fail_msg("%s", rows[i].name);
+	}
+	connection_destroy(&c);
+	close(ends[1]);
+	loop_destroy(&loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_covers),
 	};
 
 	return cmocka_run_group_tests(tests, stage_set_up, stage_tear_down);
