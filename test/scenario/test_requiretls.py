@@ -1,9 +1,12 @@
 """REQUIRETLS and TLS-Required: No (RFC 8689), from the client's demand on."""
+import email
+import email.policy
 import smtplib
 
 import pytest
 
 from lab.client import Client, Raw, message
+from lab.place import until
 
 FROM = "web@shop.example"
 
@@ -63,3 +66,94 @@ def test_O2_recipients_have_a_weight_besides_their_number(lab):
     raw.ask("RSET")
     assert raw.ask(f"MAIL FROM:<{FROM}>").startswith("250 ")
     assert raw.ask(f"RCPT TO:<u@{domain}>").startswith("250 ")
+
+
+def receiver(lab, domain, offers=True, **how):
+    """A domain in signed DNS whose host may offer REQUIRETLS."""
+    host = lab.receiver(domain, **how)
+    lab.sink.hosts[host]["requiretls"] = offers
+    return host
+
+
+def send(lab, recipient, demand=True, **fields):
+    session = Client(lab.zegel, login=lab.login)
+    session.sendmail(FROM, [recipient], message(FROM, recipient, **fields),
+                     mail_options=["REQUIRETLS"] if demand else [])
+    session.quit()
+
+
+def options_of(lab, recipient):
+    events = [e for e in lab.sink.events("message") if recipient in e["recipients"]]
+    return events[-1]["options"]
+
+
+def test_it_is_passed_on_to_a_server_that_offers_it(lab):
+    receiver(lab, "bank.example", tlsa=True)
+    lab.start()
+    send(lab, "anna@bank.example", TLS_Required="No")
+    content, = lab.sink.wait_for("anna@bank.example")
+    assert "REQUIRETLS" in options_of(lab, "anna@bank.example")
+    assert b"\r\nTLS-Required: No\r\n" in content, "which counts for nothing beside it"
+    assert b"tls-required" in content.partition(b"bh=")[0], "and the seal is over it"
+    send(lab, "anna@bank.example", demand=False)
+    lab.sink.wait_for("anna@bank.example", n=2)
+    assert "REQUIRETLS" not in options_of(lab, "anna@bank.example")
+
+
+def test_a_notification_demands_as_much(lab):
+    host = receiver(lab, "bank.example", offers=False, tlsa=True)
+    receiver(lab, "shop.example", tlsa=True)
+    lab.start()
+    send(lab, "anna@bank.example", subject="A secret matter")
+    dsn, = lab.sink.wait_for(FROM)
+    event = lab.sink.events("message")[-1]
+    assert event["sender"] in ("", None, "<>") and "REQUIRETLS" in event["options"]
+    parts = list(email.message_from_bytes(dsn, policy=email.policy.SMTP).iter_parts())
+    assert parts[1].get_payload()[1]["Status"] == "5.7.30"
+    assert "REQUIRETLS" in parts[0].get_content()
+    assert lab.sink.messages("anna@bank.example") == []
+    assert "secret" not in lab.sink.clear_text(host)
+
+
+def test_a_notification_goes_where_it_is_not_offered_but_never_unprotected(lab):
+    """RFC 8689 4.2.1, 5: for want of the offer alone it is not lost, for want of TLS it waits."""
+    receiver(lab, "bank.example", offers=False, tlsa=True)
+    host = receiver(lab, "shop.example", offers=False)
+    lab.zegel.sections["delivery"]["idle-connections"] = 0
+    lab.start()
+    send(lab, "anna@bank.example")
+    lab.sink.wait_for(FROM)
+    assert "REQUIRETLS" not in options_of(lab, FROM)
+    lab.zegel.wait_log(rf"required=verify by=requiretls achieved=verify .*host={host}")
+    lab.sink.change(host, lab.ca.issue("other.example"))
+    send(lab, "anna@bank.example")
+    lab.zegel.wait_log(rf"to=<{FROM}>.*status=deferred")
+    assert len(lab.sink.messages(FROM)) == 1
+
+
+def test_TLS_Required_No_waives_what_the_receiver_asks(lab):
+    other = lab.ca.issue("other.example")
+    lab.receiver("bank.example", tlsa=[other.tlsa()])
+    lab.start()
+    send(lab, "held@bank.example", demand=False)
+    lab.zegel.wait_log(r"to=<held@bank.example>.*status=deferred .*dane-mismatch")
+    send(lab, "anna@bank.example", demand=False, TLS_Required="No")
+    lab.sink.wait_for("anna@bank.example")
+    lab.zegel.wait_log(r"by=tls-required-no .*host=mx.bank.example")
+    assert lab.sink.messages("held@bank.example") == []
+
+
+def test_TLS_Required_No_does_not_waive_what_the_operator_asks(lab):
+    lab.receiver("bank.example", tls=False)
+    lab.receiver("club.example", tls=False)
+    lab.zegel.partners["bank.example"] = {"tls": "encrypt"}
+    lab.start()
+    send(lab, "anna@bank.example", demand=False, TLS_Required="No")
+    lab.zegel.wait_log(r"to=<anna@bank.example>.*status=deferred")
+    lab.zegel.accounts[FROM]["tls-floor"] = "verify"
+    lab.zegel.write()
+    lab.zegel.reload()
+    lab.zegel.wait_log("the new configuration is in force")
+    send(lab, "anna@club.example", demand=False, TLS_Required="No")
+    lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred")
+    assert lab.sink.events("message") == []

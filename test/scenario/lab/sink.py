@@ -37,12 +37,18 @@ class Receiver:
     def tell(self, **what):
         self.events.write(json.dumps({"host": self.settings["name"], **what}) + "\n")
 
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        if self.settings.get("requiretls") and server.is_in_tls():
+            responses.insert(-1, "250-REQUIRETLS")
+        return responses
+
     async def handle_MAIL(self, server, session, envelope, address, options):
         refusal = self.settings.get("mail_reply")
         if refusal:
             return refusal
         envelope.mail_from = address
-        envelope.mail_options.extend(options)
+        envelope.mail_options.extend(options + server.demands)
         return "250 2.1.0 Sender taken"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -91,15 +97,28 @@ class Session(SMTP):
     def __init__(self, receiver):
         self.receiver = receiver
         self.clear = b""
+        self.demands = []
         super().__init__(receiver, hostname=receiver.settings["name"], ident="sink",
                          tls_context=receiver.tls, data_size_limit=60_000_000,
                          enable_SMTPUTF8=False)
 
     def data_received(self, data):
-        if self.transport is not None and self.transport.get_extra_info("ssl_object") is None:
+        if self.transport is not None and not self.is_in_tls():
             if len(self.clear) < 4096:
                 self.clear += data
         super().data_received(data)
+
+    def is_in_tls(self):
+        return self.transport.get_extra_info("ssl_object") is not None
+
+    async def smtp_MAIL(self, arg):
+        """RFC 8689, which aiosmtpd does not know: the parameter is taken where it was offered."""
+        self.demands = []
+        before, _, last = (arg or "").rpartition(" ")
+        if self.receiver.settings.get("requiretls") and last.upper() == "REQUIRETLS":
+            self.demands = ["REQUIRETLS"]
+            arg = before
+        await super().smtp_MAIL(arg)
 
     def connection_lost(self, error):
         self.receiver.tell(event="closed", clear=self.clear.decode("latin-1"))
