@@ -195,7 +195,8 @@ class Troublemaker:
     """Stands before a server: some questions get what rules say, all others pass through.
 
     A rule is (name suffix or None, type or None, what) with what one of "servfail", "refused",
-    "drop", "wrong-id", "claims-ad" (the AD bit is set), "truncated" (by UDP: come by TCP), those
+    "drop", "wrong-id", "claims-ad" (the AD bit is set), "strips" (no signature, and nothing that is only
+    there for them, passes: as old forwarders do), "truncated" (by UDP: come by TCP), those
     below that spoil TCP too, or a number of seconds to wait before passing the question on.
     """
 
@@ -275,6 +276,8 @@ class Troublemaker:
             reply = bytes([reply[0] ^ 0x55]) + reply[1:]
         if reply and what == "claims-ad":
             reply = reply[:3] + bytes([reply[3] | 0x20]) + reply[4:]
+        if reply and what == "strips":
+            reply = _strip(reply)
         return reply
 
     def _what(self, name, kind):
@@ -297,6 +300,15 @@ class Troublemaker:
                 return s.recv(65535)
         except OSError:
             return None
+
+
+def _strip(data):
+    """The answer as it would be without DNSSEC, which the question asked for."""
+    reply = dns.message.from_wire(data)
+    gone = {dns.rdatatype.from_text(t) for t in ("RRSIG", "NSEC", "NSEC3", "DNSKEY", "DS")}
+    for section in (reply.answer, reply.authority, reply.additional):
+        section[:] = [rrset for rrset in section if rrset.rdtype not in gone]
+    return reply.to_wire()
 
 
 def _asked(question):
