@@ -120,9 +120,10 @@ static bool set_up(struct lookup *lookup, char *error, size_t room)
 static void lookup_meet(void *self, enum role role, struct channel *channel)
 {
 	struct lookup *lookup = self;
+	size_t n = lookup->clients.n;
 
 	clients_add(&lookup->clients, channel);
-	if (role != ROLE_QUEUE)
+	if (role != ROLE_QUEUE || lookup->clients.n == n)
 		return;
 	lookup->queue = channel;
 	tell_resolver(lookup);

@@ -42,7 +42,7 @@ static const char *type_name(enum record_type type)
 	return NULL;
 }
 
-static void read_one(const char *text, struct answer *answer)
+static void read_one(const char *text, enum record_type type, struct answer *answer)
 {
 	if (strcmp(text, "ERROR") == 0) {
 		answer_fail(answer, ANSWER_ERROR, "no server gave an answer (SERVFAIL)");
@@ -53,6 +53,12 @@ static void read_one(const char *text, struct answer *answer)
 		return;
 	}
 	answer->finding.status = ANSWER_OK;
+	if (type == RECORD_MX) {
+		answer->mx = mem_resize(answer->mx, answer->n_mx + 1, sizeof *answer->mx);
+		answer->mx[answer->n_mx] = (struct mx_record){ .preference = (uint16_t)atoi(text) };
+		snprintf(answer->mx[answer->n_mx++].host, DOMAIN_MAX, "%s", strchr(text, ' ') + 1);
+		return;
+	}
 	answer->addresses =
 	    mem_resize(answer->addresses, answer->n_addresses + 1, sizeof *answer->addresses);
 	answer->addresses[answer->n_addresses] = (struct answer_address){ .family = 4 };
@@ -91,7 +97,7 @@ static bool find_answer(const struct query *query, struct answer *answer)
 		if (strcmp(text, "SILENCE") == 0)
 			answers = false;
 		else
-			read_one(text, answer);
+			read_one(text, query->type, answer);
 	}
 	free(copy);
 	return answers;

@@ -8,7 +8,7 @@
 
 /*
  * Lines "NAME TYPE ANSWER": "a.test A 127.0.0.1", "_mta-sts.a.test TXT v=STSv1; id=1;" (a name may
- * have several), "a.test A ERROR", "a.test A BOGUS", "a.test A SILENCE". "secure" before the answer makes
+ * have several), "a.test MX 10 mx.a.test", "a.test A ERROR", "a.test A BOGUS", "a.test A SILENCE". "secure" before the answer makes
  * it so. What has no line is no such name. Script may be changed at any time; it stays the test's. One
  * that resolver_create_like() makes follows the script of the first; "NO RESOLVER" is a script with which
  * there can be none.
