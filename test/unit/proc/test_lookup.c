@@ -387,8 +387,7 @@ static void n16_the_resolver(void **state)
 	give_policies(f, NULL, true);
 	hears(f, &f->queue, "RESOLVER unknown\nRESOLVER validates\n");
 	play_resolver_set(f->resolver, MAIL WEB "signed.test A BOGUS\n");
-	hears(f, &f->queue,
-	    "RESOLVER validates\nRESOLVER validates\nRESOLVER impaired\n");
+	hears(f, &f->queue, "RESOLVER validates\nRESOLVER validates\nRESOLVER impaired\n");
 	ask_facts(f, &f->delivery, 1, "d.test", false, 25);
 	hears(f, &f->delivery, "FACTS_SAY 1 d.test 1 hosts impaired sts=none\n");
 	/* One that comes in the middle hears it at once. */
