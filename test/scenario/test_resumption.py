@@ -47,8 +47,8 @@ def test_T26_within_a_host_and_never_for_another_demand(fresh):
     pytest.param(mta.Postfix, marks=needs_root), pytest.param(mta.Exim, marks=needs_root),
     mta.Haraka])
 def test_T26_real_servers(fresh, kind):
-    """Postfix resumes as it comes in Debian; Exim and Haraka want a full handshake each time. To
-    whom it was offered in vain takes the mail all the same."""
+    """Postfix resumes as it comes in Debian, but gives no new ticket then, and we use one once; Exim
+    and Haraka want a full handshake each time. All take the mail."""
     lab = fresh
     domain = f"{kind.__name__.lower()}.example"
     host = f"mx.{domain}"
@@ -59,4 +59,4 @@ def test_T26_real_servers(fresh, kind):
     server.start()
     lab.start()
     resumed = [is_resumed(lab, f"anna@{domain}", n) for n in (1, 2, 3)]
-    assert resumed == [False, kind is mta.Postfix, kind is mta.Postfix]
+    assert resumed == [False, kind is mta.Postfix, False]
