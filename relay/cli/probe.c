@@ -67,7 +67,7 @@ void probe_address(const struct probe_order *order, struct probe_finding *findin
 	finding->matches = mem_create(order->host->tls.n_tlsa + 1);
 	outcome_ok(&finding->verdict);
 	outcome_ok(&finding->trouble);
-	for (size_t i = 0; i < PLAN_WATCHES_MAX; i++)
+	for (size_t i = 0; i < PROBE_WATCHES_MAX; i++)
 		outcome_ok(&finding->watches[i]);
 	p.host.addresses[0] = order->host->addresses[order->address];
 	p.host.n_addresses = 1;
@@ -163,8 +163,8 @@ static enum flow secured(struct probe *p)
 	if (decide(p, POINT_TLS) != DECISION_PLAIN_AGAIN)
 		return refuse(p, &p->outcome);
 	p->finding->trouble = p->outcome;
-	for (size_t i = 0; i < p->host.n_watches; i++) {
-		if (!tls_requirement_allows_plaintext(&p->host.watches[i].tls))
+	for (size_t i = 0; i < p->order->n_watches; i++) {
+		if (!tls_requirement_allows_plaintext(&p->order->watches[i].tls))
 			p->finding->watches[i] = p->outcome;
 	}
 	return FLOW_END;
@@ -177,8 +177,8 @@ static enum flow judge(struct probe *p)
 
 	if (f->is_secure || outcome_is_ok(&f->verdict))
 		stream_judge(p->stream, &p->host.tls, &f->evidence, &f->verdict);
-	for (size_t i = 0; i < p->host.n_watches; i++)
-		stream_judge(p->stream, &p->host.watches[i].tls, NULL, &f->watches[i]);
+	for (size_t i = 0; i < p->order->n_watches; i++)
+		stream_judge(p->stream, &p->order->watches[i].tls, NULL, &f->watches[i]);
 	for (size_t i = 0; f->is_secure && i < p->host.tls.n_tlsa; i++) {
 		struct tls_requirement one = p->host.tls;
 
@@ -229,7 +229,7 @@ static enum decision decide(const struct probe *p, enum point point)
 static enum flow refuse(struct probe *p, const struct outcome *why)
 {
 	p->finding->verdict = *why;
-	for (size_t i = 0; i < p->host.n_watches; i++)
+	for (size_t i = 0; i < p->order->n_watches; i++)
 		p->finding->watches[i] = *why;
 	return FLOW_END;
 }

@@ -16,12 +16,16 @@
 #include "tls/context.h"
 #include "tls/evidence.h"
 
+enum { PROBE_WATCHES_MAX = PLAN_WATCHES_MAX + 1 };
+
 struct probe_order {
 	struct loop *loop;
 	const struct config *config;
 	struct tls_context *context;
 	const struct plan_host *host;
-	size_t address; /* which of the host's */
+	size_t address;                   /* which of the host's */
+	const struct plan_watch *watches; /* judged too, and not enforced */
+	size_t n_watches;                 /* at most PROBE_WATCHES_MAX */
 };
 
 struct probe_finding {
@@ -32,7 +36,7 @@ struct probe_finding {
 	    trouble;    /* of TLS, where a delivery goes on in plaintext because of it; ok */
 	bool is_secure; /* there was a handshake, and evidence is what was shown in it */
 	struct tls_evidence evidence;
-	struct outcome watches[PLAN_WATCHES_MAX]; /* what each of the host's says; if reached */
+	struct outcome watches[PROBE_WATCHES_MAX]; /* what each of them says; if reached */
 	bool *matches; /* for each of the host's TLSA records: would it alone suffice? */
 };
 

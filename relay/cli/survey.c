@@ -1,13 +1,20 @@
 #include "relay/cli/survey.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "relay/base/clock.h"
+#include "relay/base/mem.h"
+#include "relay/cli/resolve.h"
 
+static bool plan_after(const struct config *config, const struct config_partner *partner,
+    const char *domain, struct plan *after);
 static void survey_host(const struct config *config, struct loop *loop, struct tls_context *context,
     struct survey *s, struct survey_host *host);
+static void gather_watches(const struct survey *s, struct survey_host *host);
 static void judge(struct survey_host *host);
-static void judge_without_mercy(struct survey_host *host);
+static struct outcome judge_watch(const struct survey_host *host, enum tls_demand demand);
 static void finish(struct survey_host *host);
 
 int survey_run(
@@ -16,8 +23,11 @@ int survey_run(
 	struct survey s = { .plan = plan,
 		.partner = plan->is_route ? NULL : config_find_partner(config, plan->domain) };
 	struct tls_context *context = tls_context_create_client(config->delivery.ca_file);
+	struct plan after = { 0 };
 	json_t *warnings;
 
+	if (s.partner != NULL && plan_after(config, s.partner, plan->domain, &after))
+		s.after = &after;
 	for (size_t i = 0; i < plan->n_hosts; i++) {
 		struct survey_host host = { .host = &plan->hosts[i] };
 
@@ -26,32 +36,73 @@ int survey_run(
 		fflush(stdout);
 		finish(&host);
 	}
-	warnings = survey_warn_domain(plan, clock_wall_s());
+	warnings = survey_warn_domain(&s, clock_wall_s());
 	survey_print_domain(cli, &s, warnings);
 	json_decref(warnings);
+	plan_finish(&after);
 	tls_context_destroy(&context);
 	return plan->n_hosts > 0 && s.n_refused + s.n_would_refuse == 0 ? EX_OK : CLI_PROBLEMS;
+}
+
+/* What the plan will be when the exception in force has ended. False if there is none. */
+static bool plan_after(const struct config *config, const struct config_partner *partner,
+    const char *domain, struct plan *after)
+{
+	const struct route_wish nothing = { .floor = TLS_NONE };
+	struct config without = *config;
+	bool is_planned;
+
+	if (partner->observe || config_exception_at(partner, clock_wall_s()) == NULL)
+		return false;
+	without.partners = mem_resize(NULL, config->n_partners, sizeof *without.partners);
+	memcpy(without.partners, config->partners, config->n_partners * sizeof *without.partners);
+	without.partners[partner - config->partners].exception = NULL;
+	is_planned = resolve_plan(&without, domain, &nothing, after) == EX_OK;
+	free(without.partners);
+	return is_planned;
 }
 
 static void survey_host(const struct config *config, struct loop *loop, struct tls_context *context,
     struct survey *s, struct survey_host *host)
 {
 	const size_t n = outcome_is_ok(&host->host->unusable) ? host->host->n_addresses : 0;
+	struct outcome later;
 
+	gather_watches(s, host);
 	for (; host->n_findings < n; host->n_findings++) {
 		const struct probe_order order = { .loop = loop,
 			.config = config,
 			.context = context,
 			.host = host->host,
-			.address = host->n_findings };
+			.address = host->n_findings,
+			.watches = host->watches,
+			.n_watches = host->n_watches };
 
 		probe_address(&order, &host->findings[host->n_findings]);
 	}
 	judge(host);
-	judge_without_mercy(host);
+	host->would = judge_watch(host, DEMAND_PARTNER);
+	later = judge_watch(host, DEMAND_EXCEPTION);
 	s->n_refused += !outcome_is_ok(&host->verdict);
 	s->n_would_refuse += outcome_is_ok(&host->verdict) && !outcome_is_ok(&host->would);
-	host->warnings = survey_warn_host(s->plan, host, clock_wall_s());
+	s->n_needing += !host->is_reached || !outcome_is_ok(&later);
+	host->warnings = survey_warn_host(host, clock_wall_s());
+}
+
+static void gather_watches(const struct survey *s, struct survey_host *host)
+{
+	for (; host->n_watches < host->host->n_watches; host->n_watches++)
+		host->watches[host->n_watches] = host->host->watches[host->n_watches];
+	for (size_t i = 0; s->after != NULL && i < s->after->n_hosts; i++) {
+		const struct plan_host *later = &s->after->hosts[i];
+
+		if (strcmp(later->name, host->host->name) != 0)
+			continue;
+		host->watches[host->n_watches++] = (struct plan_watch){
+			.demand = DEMAND_EXCEPTION, .tls = later->tls, .unusable = later->unusable
+		};
+		return;
+	}
 }
 
 static void judge(struct survey_host *host)
@@ -71,21 +122,22 @@ static void judge(struct survey_host *host)
 		    "%s has no address to connect to", host->host->name);
 }
 
-/* As if mode = require: what the partner's watch says of the host, then of each address. */
-static void judge_without_mercy(struct survey_host *host)
+/* What a watch says of the host as a whole, then of the first address that it would refuse. */
+static struct outcome judge_watch(const struct survey_host *host, enum tls_demand demand)
 {
-	outcome_ok(&host->would);
-	for (size_t w = 0; w < host->host->n_watches; w++) {
-		const struct plan_watch *watch = &host->host->watches[w];
+	struct outcome verdict;
 
-		if (watch->demand != DEMAND_PARTNER)
+	outcome_ok(&verdict);
+	for (size_t w = 0; w < host->n_watches; w++) {
+		if (host->watches[w].demand != demand)
 			continue;
-		host->would = watch->unusable;
+		verdict = host->watches[w].unusable;
 		for (size_t i = 0; i < host->n_findings; i++) {
-			if (host->findings[i].is_reached && outcome_is_ok(&host->would))
-				host->would = host->findings[i].watches[w];
+			if (host->findings[i].is_reached && outcome_is_ok(&verdict))
+				verdict = host->findings[i].watches[w];
 		}
 	}
+	return verdict;
 }
 
 static void finish(struct survey_host *host)

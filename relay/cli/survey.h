@@ -15,6 +15,9 @@
 
 struct survey_host {
 	const struct plan_host *host;
+	/* The plan's, then what the rule says that an exception is in place of. They own nothing. */
+	struct plan_watch watches[PROBE_WATCHES_MAX];
+	size_t n_watches;
 	struct probe_finding
 	    findings[PLAN_ADDRESSES_MAX]; /* one for each address, in their order */
 	size_t n_findings;                /* 0: the plan forbids the host, or it has no address */
@@ -27,7 +30,10 @@ struct survey_host {
 struct survey {
 	const struct plan *plan;
 	const struct config_partner *partner; /* whose rule is told of; NULL: none */
-	size_t n_refused, n_would_refuse;     /* hosts */
+	const struct plan
+	    *after;       /* when the partner's exception has ended; NULL: none is in force */
+	size_t n_needing; /* hosts that are refused then, or could not be looked at */
+	size_t n_refused, n_would_refuse; /* hosts */
 };
 
 /*
@@ -38,8 +44,8 @@ int survey_run(
     struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
 
 /* survey_warn.c: what works today and should be looked at. Arrays, the caller's. */
-json_t *survey_warn_host(const struct plan *plan, const struct survey_host *host, int64_t now_s);
-json_t *survey_warn_domain(const struct plan *plan, int64_t now_s);
+json_t *survey_warn_host(const struct survey_host *host, int64_t now_s);
+json_t *survey_warn_domain(const struct survey *survey, int64_t now_s);
 
 /* survey_print.c: as people and as programs read it. */
 void survey_print_host(

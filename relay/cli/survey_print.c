@@ -79,8 +79,8 @@ static void print_evidence(const struct tls_evidence *e)
 /* Of an address, or (NULL) what forbids the host as a whole. */
 static void print_watches(const struct survey_host *host, const struct probe_finding *f)
 {
-	for (size_t i = 0; i < host->host->n_watches; i++) {
-		const struct plan_watch *watch = &host->host->watches[i];
+	for (size_t i = 0; i < host->n_watches; i++) {
+		const struct plan_watch *watch = &host->watches[i];
 		const struct outcome *outcome = f != NULL ? &f->watches[i] : &watch->unusable;
 
 		if (!outcome_is_ok(outcome) && (f == NULL || outcome_is_ok(&watch->unusable)))
@@ -90,8 +90,9 @@ static void print_watches(const struct survey_host *host, const struct probe_fin
 
 static const char *watch_words(enum tls_demand demand)
 {
-	return demand == DEMAND_PARTNER ? "would be refused with mode = require: "
-					: "the MTA-STS policy alone would refuse it: ";
+	return demand == DEMAND_PARTNER     ? "would be refused with mode = require: "
+	       : demand == DEMAND_EXCEPTION ? "will be refused when the exception ends: "
+					    : "the MTA-STS policy alone would refuse it: ";
 }
 
 static void print_warnings(const json_t *warnings)
@@ -146,9 +147,8 @@ static json_t *address_to_json(const struct survey_host *host, const struct prob
 {
 	json_t *watches = json_array();
 
-	for (size_t i = 0; f->is_reached && i < host->host->n_watches; i++)
-		json_array_append_new(
-		    watches, watch_to_json(&host->host->watches[i], &f->watches[i]));
+	for (size_t i = 0; f->is_reached && i < host->n_watches; i++)
+		json_array_append_new(watches, watch_to_json(&host->watches[i], &f->watches[i]));
 	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "peer", f->peer, "reached",
 	    f->is_reached, "accepted", outcome_is_ok(&f->verdict), "plaintext",
 	    outcome_is_ok(&f->verdict) && !f->is_secure, "refusal", outcome_to_json(&f->verdict),
@@ -162,11 +162,11 @@ static json_t *evidence_to_json(const struct tls_evidence *e)
 
 	tls_evidence_print_proof(e, proof, sizeof proof);
 	clock_print_iso(e->not_after_s, date);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "trust",
-	    tls_trust_name(e->trust), "achieved", tls_level_name(e->achieved), "protocol",
-	    e->protocol, "cipher", e->cipher, "proof", proof, "tlsa", e->tlsa_text, "name", e->name,
-	    "fingerprint", e->fingerprint, "public_key", e->public_key, "subject", e->subject,
-	    "issuer", e->issuer, "until", date);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
+	    "trust", tls_trust_name(e->trust), "achieved", tls_level_name(e->achieved), "authority",
+	    e->authority, "protocol", e->protocol, "cipher", e->cipher, "proof", proof, "tlsa",
+	    e->tlsa_text, "name", e->name, "fingerprint", e->fingerprint, "public_key",
+	    e->public_key, "subject", e->subject, "issuer", e->issuer, "until", date);
 }
 
 static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome)

@@ -14,7 +14,6 @@
 enum {
 	DAY_S = 86400,
 	CERTIFICATE_DAYS = 14, /* before its end */
-	POLICY_DAYS = 1,
 	TLSA_TEXT_MAX = 96,
 };
 
@@ -29,11 +28,10 @@ static bool has_dane(const struct survey_host *host);
 static void add(json_t *warnings, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-json_t *survey_warn_host(const struct plan *plan, const struct survey_host *host, int64_t now_s)
+json_t *survey_warn_host(const struct survey_host *host, int64_t now_s)
 {
 	json_t *warnings = json_array();
 
-	(void)plan;
 	warn_of_addresses(host, warnings);
 	for (size_t i = 0; i < host->n_findings; i++)
 		warn_of_end(host, &host->findings[i], now_s, warnings);
@@ -63,7 +61,7 @@ static void warn_of_end(
 	char date[CLOCK_DATE_MAX];
 
 	if (!ends_soon(f, now_s) || is_seen_before(host, f) ||
-	    (e->proof == TLS_PROOF_NONE && host->host->n_watches == 0))
+	    (e->proof == TLS_PROOF_NONE && host->n_watches == 0))
 		return;
 	clock_print_iso(e->not_after_s, date);
 	add(warnings, "certificate-ends", "the certificate of %s (SHA-256 %.16s...) %s %s: %s",
@@ -139,25 +137,32 @@ static bool has_dane(const struct survey_host *host)
 	return !host->host->tls.tlsa_pinned && host->host->tls.n_tlsa > 0;
 }
 
-json_t *survey_warn_domain(const struct plan *plan, int64_t now_s)
+json_t *survey_warn_domain(const struct survey *survey, int64_t now_s)
 {
+	const struct plan *plan = survey->plan;
 	const struct sts_finding *sts = &plan->sts;
 	json_t *warnings = json_array();
 	char date[CLOCK_DATE_MAX];
 
-	if (sts->has_policy && sts->expires_s - now_s < POLICY_DAYS * DAY_S) {
-		clock_print_iso(sts->expires_s, date);
-		add(warnings, "sts-expires",
-		    "the MTA-STS policy of %s (id %s, max_age %u s) ends %s, and then protects "
-		    "nobody unless it is fetched again",
-		    plan->domain, sts->id, sts->policy.max_age_s, date);
-	}
-	if (sts->problem != STS_PROBLEM_NONE)
-		add(warnings, "sts-fetch", "the MTA-STS policy of %s cannot be %s: %s",
-		    plan->domain,
-		    sts->has_policy ? "renewed, and the one that is kept holds until it ends"
-				    : "had, and does not protect its mail",
-		    sts->why);
+	clock_print_iso(sts->expires_s, date);
+	if (sts->has_policy && sts->policy.max_age_s < DAY_S)
+		add(warnings, "sts-short",
+		    "the MTA-STS policy of %s (id %s) holds for %u s only: who keeps its host from us "
+		    "for so long is rid of it",
+		    plan->domain, sts->id, sts->policy.max_age_s);
+	if (sts->has_policy && sts->problem != STS_PROBLEM_NONE)
+		add(warnings, sts->expires_s - now_s < DAY_S ? "sts-expires" : "sts-fetch",
+		    "the MTA-STS policy of %s (id %s) cannot be renewed, and protects nobody after %s: "
+		    "%s",
+		    plan->domain, sts->id, date, sts->why);
+	else if (sts->problem != STS_PROBLEM_NONE)
+		add(warnings, "sts-fetch",
+		    "the MTA-STS policy of %s cannot be had, and does not protect its mail: %s",
+		    plan->domain, sts->why);
+	if (survey->after != NULL && survey->n_needing == 0 && plan->n_hosts > 0)
+		add(warnings, "exception-unneeded",
+		    "every host would be accepted without the exception of partner %s: remove it",
+		    survey->partner->name);
 	if (plan->is_impaired)
 		add(warnings, "dane-impaired",
 		    "the resolver does not validate, so nothing here is known to be secure: see zegel "

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from lab.certs import wrong_tlsa
+from lab import client, website
 from lab.hostile import Hostile, helpful, refuse
 
 PROBLEMS = 1
@@ -238,6 +239,79 @@ def test_whoever_misbehaves_is_told_of_as_a_delivery_would_see_it(
     peer.close()
 
 
+# ---- MTA-STS --------------------------------------------------------------
+
+
+def test_policies_of_receivers_are_part_of_it(make_lab):
+    lab = make_lab()
+    lab.receiver("right.plain")
+    website.publish(lab, "right.plain")
+    lab.receiver("astray.plain", host="mx.elsewhere.plain")
+    website.publish(lab, "astray.plain", mx="mx.astray.plain")
+    lab.receiver("test.plain", certificate=lab.ca.self_signed("mx.test.plain"))
+    website.publish(lab, "test.plain", mode="testing")
+    lab.receiver("both.example", certificate=(shown := lab.ca.self_signed("mx.both.example")),
+                 tlsa=[shown.tlsa()])
+    website.publish(lab, "both.example")
+    lab.receiver("short.plain")
+    website.publish(lab, "short.plain", max_age=3600)
+    lab.receiver("broken.plain")
+    site = website.publish(lab, "broken.plain")
+    site.close()
+    open_lab(lab)
+
+    said = probe(lab, "right.plain")
+    one = said.hosts["mx.right.plain"]
+    assert (one["level"], one["demand"]) == ("mta-sts", "mta-sts")
+    assert one["addresses"][0]["evidence"]["authority"] == "Laboratory Authority"
+    domain = said.domains["right.plain"]
+    assert (domain["policy"]["mode"], domain["policy"]["id"]) == ("enforce", "1")
+    assert domain["warnings"] == []
+
+    one = probe(lab, "astray.plain", PROBLEMS).hosts["mx.elsewhere.plain"]
+    assert one["refusal"]["name"] == "sts-mx-name" and one["addresses"] == []
+
+    # Who only tests, and who has TLSA records that fit, is told what the policy would do.
+    for domain in ("test.plain", "both.example"):
+        said = probe(lab, domain)
+        (watch,) = said.address(f"mx.{domain}")["watches"]
+        assert (watch["demand"], watch["level"], watch["passes"]) == ("mta-sts", "mta-sts", False)
+        assert watch["refusal"]["name"] == "sts-tls-untrusted"
+        assert said.domains[domain]["would_refuse"] == 0
+    assert "    the MTA-STS policy alone would refuse it: " in human(
+        lab, "tls", "probe", "test.plain")
+
+    domain = probe(lab, "short.plain").domains["short.plain"]
+    assert names(domain) == ["sts-short"] and "for 3600 s only" in domain["warnings"][0]["text"]
+    said = probe(lab, "broken.plain")
+    assert names(said.domains["broken.plain"]) == ["sts-fetch"]
+    assert said.domains["broken.plain"]["policy"] is None
+
+
+@pytest.mark.parametrize("max_age, warning", [(86400, "sts-expires"), (86400 * 3, "sts-fetch")])
+def test_the_policy_that_the_relay_keeps_is_the_one(make_lab, max_age, warning):
+    """Its host is gone: only the running relay knows it any more."""
+    lab = make_lab()
+    lab.receiver("kept.plain")
+    site = website.publish(lab, "kept.plain", max_age=max_age)
+    lab.start()
+    content = client.message("web@shop.example", "anna@kept.plain")
+    client.submit(lab.zegel, "web@shop.example", ["anna@kept.plain"], content, lab.login)
+    lab.sink.wait_for("anna@kept.plain")
+    site.close()
+    lab.dns.set("_mta-sts.kept.plain", "TXT", '"v=STSv1; id=2;"')
+    lab.dns.publish()
+    said = probe(lab, "kept.plain")
+    assert said.hosts["mx.kept.plain"]["level"] == "mta-sts"
+    assert said.domains["kept.plain"]["policy"]["id"] == "1"
+    assert names(said.domains["kept.plain"]) == [warning]
+    assert "cannot be renewed" in said.domains["kept.plain"]["warnings"][0]["text"]
+    lab.zegel.stop()
+    said = probe(lab, "kept.plain")
+    assert said.hosts["mx.kept.plain"]["level"] == "may"
+    assert said.domains["kept.plain"]["policy"] is None
+
+
 # ---- partner check --------------------------------------------------------
 
 
@@ -338,6 +412,18 @@ def test_an_exception_in_force_is_told(make_lab):
     assert "ticket 123" in said.domains["late.example"]["exception"]
     assert "exception of partner late.example until 2999-01-01T00:00:00Z, tls=encrypt (ticket 123)" \
         in human(lab, "partner", "check")
+    # What comes after it is told, and no reason to complain today.
+    watch = said.address("mx.late.example")["watches"][0]
+    assert (watch["demand"], watch["level"], watch["passes"]) == ("exception", "verify", False)
+    assert watch["refusal"]["name"] == "partner-tls-untrusted"
+    assert "    will be refused when the exception ends: " in human(lab, "partner", "check")
+    assert names(said.domains["late.example"]) == []
+    lab.sink.change("mx.late.example", certificate=lab.ca.issue("mx.late.example"))
+    said = Said(lab, 0, "partner", "check")
+    assert said.address("mx.late.example")["watches"][0]["passes"]
+    assert names(said.domains["late.example"]) == ["exception-unneeded"]
+    lab.sink.change("mx.late.example", certificate=lab.ca.self_signed("mx.late.example"))
+
     lab.zegel.partners["late.example"]["exception"]["until"] = "2001-01-01"
     lab.zegel.write()
     said = Said(lab, PROBLEMS, "partner", "check")
