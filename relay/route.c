@@ -10,6 +10,7 @@
 #include "relay/route_tls.h"
 
 static void tell(const struct route_scene *scene, struct plan *plan);
+static int64_t valid_s(const struct route_scene *scene);
 static bool refuse_confusion(const struct route_scene *scene, struct outcome *refusal);
 static bool refuse_domain(const struct facts *facts, struct outcome *refusal);
 static void plan_host(
@@ -65,8 +66,20 @@ static void tell(const struct route_scene *scene, struct plan *plan)
 	route_print_exception(scene->exception, plan->exception, sizeof plan->exception);
 	plan->mx_security = facts->mx.security;
 	plan->mx_implicit = facts->implicit_mx;
-	plan->valid_until_ms = clock_monotonic_ms() + (int64_t)facts->ttl_s * 1000;
+	plan->valid_until_ms = clock_monotonic_ms() + valid_s(scene) * 1000;
 	outcome_ok(&plan->refusal);
+}
+
+/* No longer than anything that it was made of. */
+static int64_t valid_s(const struct route_scene *scene)
+{
+	int64_t s = scene->facts->ttl_s, now_s = scene->question->now_s;
+
+	if (scene->exception != NULL && scene->exception->until_s - now_s < s)
+		s = scene->exception->until_s - now_s;
+	if (route_sts(scene) != NULL && route_sts(scene)->expires_s - now_s < s)
+		s = route_sts(scene)->expires_s - now_s;
+	return s;
 }
 
 /* A lookup role that was taken over must not send mail, and our logins, where nobody asked for. */

@@ -242,20 +242,34 @@ static void test_equals_are_shuffled(void **state)
 	facts_finish(&facts);
 }
 
-static void test_plan_is_valid_as_long_as_facts(void **state)
+/* A plan outlives neither the facts, nor an exception, nor a policy: both of these end in a second. */
+static void test_plan_is_valid_as_long_as_its_parts(void **state)
 {
-	const struct route_setting setting = { TLS_MAY };
-	struct facts facts;
-	struct plan plan;
-	int64_t before = clock_monotonic_ms();
+	static const struct {
+		struct route_setting setting;
+		const char *facts;
+		int64_t seconds;
+	} lives[] = {
+		{ { TLS_MAY }, "mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n", 60 },
+		{ { TLS_MAY, &partner_excepted }, "mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n",
+		    1 },
+		{ { TLS_MAY }, "mx=ok/insecure sts=testing:a\n10 a a=ok/insecure:192.0.2.1\n", 1 },
+		{ { TLS_MAY }, "mx=ok/insecure sts=expired:a\n10 a a=ok/insecure:192.0.2.1\n", 60 },
+	};
 
 	(void)state;
-	route_text_read("mx=ok/insecure\n10 a a=ok/insecure:192.0.2.1\n", &facts);
-	route_find_set(&setting, &facts, 0, &plan);
-	assert_true(plan.valid_until_ms >= before + 60000);
-	assert_true(plan.valid_until_ms <= clock_monotonic_ms() + 60000);
-	plan_finish(&plan);
-	facts_finish(&facts);
+	for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
+		int64_t before = clock_monotonic_ms();
+		struct facts facts;
+		struct plan plan;
+
+		route_text_read(lives[i].facts, &facts);
+		route_find_set(&lives[i].setting, &facts, 0, &plan);
+		assert_true(plan.valid_until_ms >= before + lives[i].seconds * 1000);
+		assert_true(plan.valid_until_ms <= clock_monotonic_ms() + lives[i].seconds * 1000);
+		plan_finish(&plan);
+		facts_finish(&facts);
+	}
 }
 
 /* More addresses than a plan holds: both families keep a share. */
@@ -288,7 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_equals_are_shuffled),
-		cmocka_unit_test(test_plan_is_valid_as_long_as_facts),
+		cmocka_unit_test(test_plan_is_valid_as_long_as_its_parts),
 		cmocka_unit_test(test_addresses_are_bounded),
 	};
 
