@@ -1,35 +1,22 @@
 #include "tls/webpki.h"
 
-#include <limits.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+
+#include "tls/openssl.h"
 
 static void on_message(
     int is_written, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg);
 
-size_t tls_webpki_count(const char *pem, size_t n)
-{
-	BIO *bio = n <= INT_MAX ? BIO_new_mem_buf(pem, (int)n) : NULL;
-	X509 *certificate = NULL;
-	size_t count = 0;
-
-	while (bio != NULL && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-		X509_free(certificate);
-		count++;
-	}
-	BIO_free(bio);
-	ERR_clear_error();
-	return count;
-}
-
-bool tls_webpki_demand(void *ssl_ctx, const char *host, bool *ended)
+bool tls_webpki_demand(struct tls_context *context, void *ssl_ctx, const char *host, bool *ended)
 {
 	SSL_CTX *ctx = ssl_ctx;
 	X509_VERIFY_PARAM *wanted = SSL_CTX_get0_param(ctx);
+	char error[200];
+	X509_STORE *store = context_find_ca(context, error, sizeof error);
 
+	if (store == NULL)
+		return false;
+	SSL_CTX_set1_cert_store(ctx, store);
 	X509_VERIFY_PARAM_set_hostflags(
 	    wanted, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	*ended = false;

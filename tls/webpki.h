@@ -5,15 +5,14 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
-/* How many certificates a PEM text holds that can be read; those of a CA file. */
-size_t tls_webpki_count(const char *pem, size_t n);
+#include "tls/context.h"
 
 /*
- * ssl_ctx is an SSL_CTX that verifies its peers: from now on a peer's certificate must also have host,
- * canonical, among its DNS names (RFC 8461 3.3: a DNS-ID, so the common name never counts), and
- * TLS 1.2 is the least. *ended, which must outlive the connection, becomes true when the peer says that
- * nothing more comes: what ends otherwise may have been cut off. False if OpenSSL refuses.
+ * ssl_ctx is an SSL_CTX that verifies its peers: from now on it believes the authorities of context (a
+ * client's, and loaded) and nobody else, a peer's certificate must have host, canonical, among its DNS
+ * names (RFC 8461 3.3: a DNS-ID, so the common name never counts), and TLS 1.2 is the least. *ended,
+ * which must outlive the connection, becomes true when the peer says that nothing more comes: what ends
+ * otherwise may have been cut off. False if OpenSSL refuses.
  */
-bool tls_webpki_demand(void *ssl_ctx, const char *host, bool *ended);
+bool tls_webpki_demand(struct tls_context *context, void *ssl_ctx, const char *host, bool *ended);

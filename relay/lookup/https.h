@@ -17,7 +17,6 @@ enum {
 	HTTPS_TIMEOUT_MS = 60000,     /* of a request, all in all: RFC 8461 3.3 */
 	HTTPS_CONNECT_MS = 20000,     /* of its connection and handshake */
 	HTTPS_HEADER_MAX = 32 * 1024, /* bytes of an answer's header */
-	HTTPS_CA_MAX = 4 << 20,       /* bytes of a CA file */
 	HTTPS_WHY_MAX = 200,
 	HTTPS_TYPE_MAX = 100,
 };
