@@ -72,6 +72,7 @@ class Animal:
         self.route = None
         self.at = None  # the host that must get the message, if not any
         self.reason = None  # the name that the refusal must bear, if only one will do
+        self.is_slow = False  # takes a minute, and so begins first
         self.shows = []  # words that the evidence of its delivery must have
         self.enforces = True  # a byte of the message in the clear is a failure
         self.told = None  # the option that MAIL must, or with "" must not, bear
@@ -183,8 +184,9 @@ class Zoo:
 
 def furnish():
     """The whole zoo."""
-    from species import chains, demands, handshakes, names, partners, policies, records
+    from species import (chains, demands, handshakes, names, next_hops, partners, policies,
+                         records)
     zoo = Zoo()
-    for species in (chains, records, names, handshakes, policies, partners, demands):
+    for species in (chains, records, names, handshakes, policies, partners, next_hops, demands):
         species.settle(zoo)
     return zoo

@@ -9,7 +9,7 @@ import warnings
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -74,29 +74,38 @@ class Certificate:
 class Authority(Certificate):
     """One that signs others. Without `by` it is a root."""
 
-    def __init__(self, name, by=None, names=(), expired=False):
-        made = _make(name, names, by, expired, authority=True)
+    def __init__(self, name, by=None, names=(), **how):
+        made = _make(name, names, by, authority=True, **how)
         super().__init__(made.x509, made.key, by.chain if by else ())
 
-    def issue(self, *names, expired=False, common_name=None, alternatives=True, digest=None):
+    def issue(self, *names, common_name=None, alternatives=True, **how):
         """A leaf for these names, shown with this authority and all above it."""
-        return _make(common_name or names[0], names if alternatives else (), self, expired,
-                     digest=digest)
+        return _make(common_name or names[0], names if alternatives else (), self, **how)
 
 
-def self_signed(*names, expired=False):
-    return _make(names[0], names, None, expired)
+def self_signed(*names, **how):
+    return _make(names[0], names, None, **how)
 
 
-def _make(common_name, names, by, expired, authority=False, digest=None):
-    key = ec.generate_private_key(ec.SECP256R1())
+def rsa_key():
+    return rsa.generate_private_key(65537, 2048)
+
+
+def ed25519_key():
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def _make(common_name, names, by, expired=False, authority=False, digest=None, key=None,
+          path_length=None, constrained_to=None, usage=ExtendedKeyUsageOID.SERVER_AUTH):
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
     now = datetime.datetime.utcnow()
     begin, end = (now - 40 * DAY, now - 10 * DAY) if expired else (now - DAY, now + 30 * DAY)
     builder = (x509.CertificateBuilder().subject_name(subject)
                .issuer_name(by.x509.subject if by else subject).public_key(key.public_key())
                .serial_number(next(_serials)).not_valid_before(begin).not_valid_after(end)
-               .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+               .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length),
+                              critical=True)
                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
                               critical=False))
     if by:
@@ -106,10 +115,14 @@ def _make(common_name, names, by, expired, authority=False, digest=None):
     if names:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-    if not authority:
+    if constrained_to:
         builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            x509.NameConstraints([x509.DNSName(constrained_to)], None), critical=True)
+    if not authority:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that SHA-1 is weak is what its animals are for
-        signed = builder.sign(by.key if by else key, digest or hashes.SHA256())
+        signer = by.key if by else key
+        is_ed25519 = isinstance(signer, ed25519.Ed25519PrivateKey)
+        signed = builder.sign(signer, None if is_ed25519 else digest or hashes.SHA256())
     return Certificate(signed, key, by.chain if by else ())

@@ -34,19 +34,21 @@ def _finger(world, postfix, animal):
                "-L", "summary", "-F", world.ca_file, animal.domain]
     said = _run(command, FINGER_S, MAIL_CONFIG=str(postfix),
                 LD_LIBRARY_PATH=str(UNPACKED / "usr/lib/postfix"))
-    return Opinion(_meaning_of_finger(said), said)
+    return Opinion(_meaning_of_finger(said, animal), said)
 
 
 SILENT = "silent"  # posttls-finger says nothing where a host offers no STARTTLS, needed or not
 
 
-def _meaning_of_finger(said):
+def _meaning_of_finger(said, animal):
     lines = [line for line in said.splitlines() if ": warning: " not in line]
     established = [line for line in lines if "TLS connection established" in line]
     if not lines[:-1]:  # the last tells how it ended
         return SILENT
     if not established:
         return LATER
+    if animal.s_client and animal.s_client[0] == "dane":  # then records demand that it is verified
+        return DELIVER if ": Verified TLS" in established[-1] else LATER
     # "server" or "CA certificate verification" was demanded; plain "certificate verification" not.
     return LATER if any(re.search(": (server|CA) certificate verification failed", line)
                         for line in lines) else DELIVER

@@ -301,17 +301,13 @@ async def mute_after_220(talk):
     await talk.hear_silence()
 
 
-async def mute(talk):
-    await talk.hear_silence()
-
-
 async def refuse_all(talk):
     await talk.say("554 5.7.1 Nobody is welcome")
 
 
 SCRIPTS = {f.__name__: f for f in (
     serve, junk_after_220, plain_after_220, alert, alert_then_plain, close_after_220,
-    close_at_starttls, noise_after_220, mute_after_220, mute, refuse_all)}
+    close_at_starttls, noise_after_220, mute_after_220, refuse_all)}
 
 
 # ---- the process ----

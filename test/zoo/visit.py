@@ -26,12 +26,13 @@ class Finding:
 def visit_all(world):
     """{animal's name: Finding}"""
     animals = world.zoo.animals
+    refused = _submit_all(world, [a for a in animals if a.is_slow])
     early = [a for a in animals if a.has_prelude]
     if early:
         _submit(world, early, "early")
         _await_attempts(world, [f"early@{a.domain}" for a in early])
         world.become_late()
-    refused = _submit_all(world, animals)
+    refused |= _submit_all(world, [a for a in animals if not a.is_slow])
     _await_attempts(world, [a.recipient for a in animals if a.name not in refused])
     found = _ask(world, [a for a in animals if a.name not in refused])
     return {**refused, **found}

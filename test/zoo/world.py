@@ -112,19 +112,19 @@ class World:
         for host in self._hosts():
             if host.script == "absent":
                 continue
+            files = directory / f"{host.name}-{host.addresses[0]}"
             shown = {"name": host.name, "addresses": host.addresses, "script": host.script,
                      "by_name": {}, **host.settings}
             if host.settings.get("dh"):
                 shown["dh"] = str(group)
             if host.certificate:
-                shown["chain"], shown["key"] = map(str, host.certificate.write(
-                    directory / host.name))
+                shown["chain"], shown["key"] = map(str, host.certificate.write(files))
             if host.later:
                 shown["later"] = list(map(str, host.later.write(
-                    directory / f"{host.name}.later")))
+                    files.with_name(files.name + ".later"))))
             for i, (name, certificate) in enumerate(host.by_name.items()):
                 shown["by_name"][name] = list(map(str, certificate.write(
-                    directory / f"{host.name}.{i}")))
+                    files.with_name(f"{files.name}.{i}"))))
             hosts.append(shown)
         for site in (s for animal in self.zoo.animals for s in animal.websites):
             chain, key = map(str, site.certificate.write(directory / site.name))

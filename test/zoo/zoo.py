@@ -41,18 +41,29 @@ def show_table(names):
     place = world.World(choose(names))
     try:
         place.start()
+        took = [("opening", time.monotonic() - began)]
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
-            visits = pool.submit(visit.visit_all, place)
-            fingers = pool.submit(oracle.ask_finger, place, place.zoo.animals)
-            clients = pool.submit(oracle.ask_s_client, place, place.zoo.animals)
-            found = visits.result(), fingers.result(), clients.result()
+            asked = [pool.submit(_timed, took, name, ask, *words) for name, ask, *words in (
+                ("zegel", visit.visit_all, place),
+                ("posttls-finger", oracle.ask_finger, place, place.zoo.animals),
+                ("s_client", oracle.ask_s_client, place, place.zoo.animals))]
+            found = [one.result() for one in asked]
         place.end_visits()
         lines = table.judge_all(place, *found)
     finally:
         reports = place.close()
     status = table.print_all(lines, reports)
-    print(f"in {time.monotonic() - began:.0f} s")
+    print(f"in {time.monotonic() - began:.0f} s: "
+          + ", ".join(f"{name} {seconds:.0f}" for name, seconds in took))
     return status
+
+
+def _timed(took, name, ask, *words):
+    began = time.monotonic()
+    try:
+        return ask(*words)
+    finally:
+        took.append((name, time.monotonic() - began))
 
 
 def stay_open():

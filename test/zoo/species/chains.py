@@ -1,6 +1,8 @@
 """Certificate chains: usage x selector x matching type, each good and broken in each way."""
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from animal import DELIVER, LATER
-from certificates import Authority, self_signed
+from certificates import Authority, ed25519_key, rsa_key, self_signed
 
 EVERY = [(selector, matching) for selector in (0, 1) for matching in (0, 1, 2)]
 
@@ -11,6 +13,8 @@ def settle(zoo):
         settle_ta(zoo, selector, matching)
         settle_pkix(zoo, selector, matching)
     settle_longer(zoo)
+    settle_names(zoo)
+    settle_odd(zoo)
 
 
 def judged(animal, host):
@@ -131,7 +135,7 @@ def settle_pkix(zoo, selector, matching):
 
 
 def settle_longer(zoo):
-    """Anchors in the middle, names of the domain, wildcards."""
+    """Anchors in the middle and above it, and what is missing between."""
     a = zoo.animal("anchor-is-intermediate", "T1", DELIVER, "RFC 7671 5.2",
                    "2 1 1 of an intermediate authority")
     root = Authority("A root")
@@ -165,6 +169,9 @@ def settle_longer(zoo):
     leaf.chain.append(anchor)
     judged(a, a.host(certificate=leaf, tlsa=[anchor.tlsa(2, 0, 1)]))
 
+
+def settle_names(zoo):
+    """Which names a certificate below an anchor may have."""
     a = zoo.animal("anchor-for-next-hop-name", "T9", DELIVER, "RFC 7672 3.2.2",
                    "the leaf names the recipient's domain")
     anchor = Authority("Its own authority")
@@ -198,3 +205,61 @@ def settle_longer(zoo):
     judged(a, a.host(certificate=anchor.issue("mx.elsewhere.example",
                                               common_name=f"mx.{a.domain}"),
                      tlsa=[anchor.tlsa(2, 1, 1)]))
+
+
+def settle_odd(zoo):
+    """Extensions that forbid, keys of other kinds, chains out of order."""
+    def below(name, verdict, rule, about, make, shape=(2, 0, 1)):
+        a = zoo.animal(name, "T8" if verdict == LATER else "T1", verdict, rule, about)
+        leaf, anchor = make(f"mx.{a.domain}")
+        judged(a, a.host(certificate=leaf, tlsa=[anchor.tlsa(*shape)]))
+
+    def not_an_authority(name):
+        root = Authority("A root")
+        middle = root.issue("middle.example")
+        leaf = Authority.issue(middle, name)  # which it must not
+        return leaf, root
+
+    def too_long(name):
+        root = Authority("A root", path_length=0)
+        return Authority("An intermediate", by=root).issue(name), root
+
+    def constrained(to):
+        def make(name):
+            root = Authority("A root", constrained_to=to)
+            return root.issue(name), root
+        return make
+
+    def out_of_order(name):
+        root = Authority("A root")
+        middle = Authority("An intermediate", by=root)
+        leaf = middle.issue(name)
+        leaf.chain = [leaf, root, middle]
+        return leaf, root
+
+    def for_clients(name):
+        root = Authority("A root")
+        return root.issue(name, usage=ExtendedKeyUsageOID.CLIENT_AUTH), root
+
+    below("anchor-over-a-leaf", LATER, "RFC 5280 6.1.4 (k)", "what signed the leaf is no authority",
+          not_an_authority)
+    below("anchor-path-too-long", LATER, "RFC 5280 6.1.4 (l)",
+          "the anchor allows no intermediate, and there is one", too_long)
+    below("anchor-constrained-to-others", LATER, "RFC 7671 5.2.1, RFC 5280 6.1.3",
+          "the anchor is constrained to another domain's names", constrained("elsewhere.example"))
+    below("anchor-constrained-to-us", DELIVER, "RFC 7671 5.2.1, RFC 5280 6.1.3",
+          "the anchor is constrained to this zone's names", constrained("zoo.example"))
+    below("anchor-out-of-order", DELIVER, "RFC 8446 4.4.2 (clients should bear it)",
+          "the chain is shown out of order", out_of_order)
+    below("anchor-leaf-for-clients", LATER, "RFC 5280 4.2.1.12",
+          "the leaf may be used by clients only", for_clients)
+
+    for name, about, how in (
+            ("ee-for-clients", "the certificate may be used by clients only",
+             {"usage": ExtendedKeyUsageOID.CLIENT_AUTH}),
+            ("ee-rsa", "an RSA key", {"key": rsa_key()}),
+            ("ee-ed25519", "an Ed25519 key", {"key": ed25519_key()})):
+        a = zoo.animal(name, "T1 T7", DELIVER, "RFC 7672 3.1.1, RFC 7671 5.1",
+                       f"{about}; the record matches")
+        own = self_signed(f"mx.{a.domain}", **how)
+        judged(a, a.host(certificate=own, tlsa=[own.tlsa()]))

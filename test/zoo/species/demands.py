@@ -131,6 +131,16 @@ def settle_tls_required_no(zoo):
                "it", OPEN, certificate=None)
     a.policy(policy([a.hosts[0].name]))
 
+    a = waives("sts-not-listed", DELIVER, "the host is not in the policy, and the sender waives it",
+               OPEN)
+    a.policy(policy([f"mx2.{a.domain}"]))
+    a = waives("lookup-fails", DELIVER, "about TLSA there is no answer, and the sender waives DANE",
+               zoo.own_zone(), right=True)
+    a.trouble(f"_tcp.{a.hosts[0].name}", None, "servfail")
+    a = waives("in-small-letters", DELIVER, "tls-required: no, with DANE that is not content",
+               right=False)
+    a.fields = {"tls-required": "no"}
+
     # The sender waives what the receiver demands, not what the operator does.
     a = waives("partner", LATER, "the operator's rule for the partner stays", OPEN)
     a.partner = {"tls": "verify"}

@@ -82,6 +82,8 @@ def settle_stalls(zoo):
                 withhold=2, version="1.2")
     with_record(zoo, "stall-after-220", "T28", "nothing comes after the 220",
                 script="mute_after_220")
+    for a in zoo.animals[-3:]:
+        a.is_slow = True
 
 
 def settle_old(zoo):
@@ -110,6 +112,8 @@ def settle_fine(zoo):
                 "RFC 8446 5.1", pieces=7)
     with_record(zoo, "record-of-a-byte", "T25", "every byte of a reply comes in its own record",
                 DELIVER, "RFC 8446 5.1", record=1)
+    with_record(zoo, "starttls-in-small-letters", "T1", "EHLO says StartTls", DELIVER,
+                "RFC 5321 2.4, 4.1.1.1", hides_starttls=True, extensions_in_clear=["StartTls"])
     with_record(zoo, "odd-limits", "R26", "offers limits that are none, and twice", DELIVER,
                 "RFC 9422 3", extensions=["LIMITS RCPTMAX=zero MAILMAX", "LIMITS RCPTMAX=-1 =7",
                                             "LIMITS"])

@@ -1,5 +1,5 @@
 """DNS: aliases, what is insecure, what is false, what fails; several hosts; where mail cannot go."""
-from animal import DEAD, DELIVER, LATER, NEVER, OPEN, PLAIN, ROGUE, SIGNED, Differs
+from animal import DEAD, DELIVER, LATER, NEVER, OPEN, PLAIN, ROGUE, SIGNED, Differs, Host
 from certificates import Authority, self_signed
 
 FIRST = "posttls-finger judges the first host that answers, and no other"
@@ -316,6 +316,38 @@ def settle_several(zoo):
     own = self_signed("anybody.example")
     host = a.host(certificate=own, tlsa=[own.tlsa()])
     a.set(host.name, "AAAA", zoo.ipv6())
+
+    a = zoo.animal("better-says-never", "R3", DELIVER, "RFC 5321 3.1, 5.1",
+                   "the better host greets with 554: the worse gets it")
+    own = self_signed("anybody.example")
+    a.host(label="mx1", preference=10, certificate=own, tlsa=[own.tlsa()], script="refuse_all")
+    a.at = a.host(label="mx2", preference=20, certificate=own, tlsa=[own.tlsa()])
+    a.finger = Differs(LATER, FIRST)
+
+    a = zoo.animal("equal-wrong-and-right", "T2 T10", DELIVER, "RFC 5321 5.1, RFC 7672 2.2",
+                   "of two hosts of one preference the records of one match")
+    own = self_signed("anybody.example")
+    a.host(label="mx1", certificate=own, tlsa=[own.false_tlsa()])
+    a.at = a.host(label="mx2", certificate=own, tlsa=[own.tlsa()])
+    a.finger_unknowing = FIRST
+
+    # An address that answers and is not the host's, as after a move: the next one is tried.
+    for script, about in (("serve", "shows another's certificate"), ("alert", "breaks off"),
+                          ("close_at_starttls", "closes at STARTTLS")):
+        a = zoo.animal(f"two-addresses-one-{script.replace('_', '-')}", "R30", DELIVER,
+                       "RFC 5321 5.1 (each address must be tried)",
+                       f"one of the host's two addresses {about}")
+        own = self_signed("anybody.example")
+        host = a.host(certificate=own, tlsa=[own.tlsa()])
+        a.hosts.append(Host(host.name, [zoo.ipv4()], self_signed("anybody.example"), script=script))
+        a.set(host.name, "A", a.hosts[-1].addresses[0])
+        a.finger_unknowing = "posttls-finger judges the first address that answers"
+
+    a = zoo.animal("capitals", "N21 T1", DELIVER, "RFC 4343 3",
+                   "MX names its host in capitals; 2 1 1, and the certificate is for the host")
+    anchor = Authority("Its own authority")
+    host = a.host(certificate=anchor.issue(f"mx.{a.domain}"), mx=False, tlsa=[anchor.tlsa(2, 1, 1)])
+    a.mx(host.name.upper())
 
     for right in (True, False):
         a = zoo.animal(f"by-sni-{'right' if right else 'wrong'}", "T15",

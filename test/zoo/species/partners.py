@@ -15,6 +15,7 @@ def settle(zoo):
     settle_levels(zoo)
     settle_modes(zoo)
     settle_exceptions(zoo)
+    settle_shared(zoo)
 
 
 def partner(zoo, name, verdict, about, certificate=None, zone=OPEN, host=None, mx=None, tls=None,
@@ -191,3 +192,23 @@ def settle_exceptions(zoo):
     a = excepted("for-dane", DELIVER, "dane-only, the record does not match; encrypt is enough "
                  "until 2099", self_signed, "2099-01-01", "encrypt", SIGNED, "dane-only")
     a.tlsa(a.hosts[0].name, a.hosts[0].certificate.false_tlsa())
+
+
+def settle_shared(zoo):
+    """One host for six domains, of which three demand more than it shows: what is a connection for
+    the others is none for them (T26: nor is a session)."""
+    host = None
+    for i in range(1, 7):
+        strict = i % 2 == 0
+        a = zoo.animal(f"shared-{'strict' if strict else 'lax'}-{i}", "T24 T26",
+                       LATER if strict else DELIVER, RULE if strict else "RFC 7435 3",
+                       "its host is also others': " + ("the rule wants a trusted certificate"
+                                                       if strict else "any certificate will do"),
+                       OPEN)
+        if host is None:
+            host = a.host(certificate=self_signed("anybody.example"))
+        else:
+            a.mx(host.name)
+        if strict:
+            a.partner = {"tls": "verify"}
+        a.finger_unknowing = UNKNOWING

@@ -136,6 +136,14 @@ def settle_patterns(zoo):
     a.policy(policy([f"mx.{a.domain}", f"real.{a.domain}"]))
     a.finger_unknowing = UNKNOWING
 
+    for listed_name, verdict in (("{}", DELIVER), ("mx.{}", LATER)):
+        a = zoo.animal(f"sts-no-mx-{'listed' if verdict == DELIVER else 'not-listed'}", "T21 N13",
+                       verdict, rule + ", RFC 5321 5.1", "no MX: the domain itself is the host, and "
+                       f"the policy lists {listed_name.format('it')}", OPEN)
+        a.host(label="", mx=False)
+        a.policy(policy([listed_name.format(a.domain)]))
+        a.finger_unknowing = UNKNOWING
+
     first = one(zoo, "sts-shared-host", "T21", LATER, "RFC 8461 3, 5",
                 "its host is also another domain's, which has no policy")
     a = zoo.animal("sts-shared-host-without", "T21", DELIVER, "RFC 8461 3, 5",
@@ -248,7 +256,7 @@ def settle_websites(zoo):
             ("no-type", {"type": ""}, "no type at all (RFC 8461 3.2)"),
             ("slow", {"delay": 75}, "an answer after 75 seconds")):
         one(zoo, f"sts-site-{name}", "T20", DELIVER, rule, f"the policy host says: {about}",
-            answer=answer)
+            answer=answer).is_slow = name == "slow"
 
     one(zoo, "sts-site-charset", "T20", LATER, "RFC 8461 3.2",
         "the policy host says: text/plain; charset=utf-8",

@@ -73,6 +73,12 @@ def settle_mixed(zoo):
     own = anchor.issue("mx.elsewhere.example")
     judged(a, a.host(certificate=own, tlsa=[own.tlsa(3, 1, 1), anchor.false_tlsa(2, 0, 1)]))
 
+    a = zoo.animal("expired-below-anchor-and-right-ee", "T6 T7", DELIVER, "RFC 6698 4.1, RFC 7671 5.1",
+                   "its date is over, which 2 0 1 minds and 3 1 1 does not")
+    anchor = Authority("Its own authority")
+    own = anchor.issue(f"mx.{a.domain}", expired=True)
+    judged(a, a.host(certificate=own, tlsa=[anchor.tlsa(2, 0, 1), own.tlsa(3, 1, 1)]))
+
     a = zoo.animal("old-key-and-new", "T6", DELIVER, "RFC 7671 8.1",
                    "the record of the key before and of the key now")
     own, before = self_signed(f"mx.{a.domain}"), self_signed(f"mx.{a.domain}")
@@ -132,6 +138,12 @@ def settle_agility(zoo):
     anchor = Authority("Its own authority")
     own = anchor.issue(f"mx.{a.domain}")
     judged(a, a.host(certificate=own, tlsa=[anchor.tlsa(2, 1, 1), own.false_tlsa(3, 1, 2)]))
+
+    a = zoo.animal("agility-anchor-weak-right", "T6", LATER, rule,
+                   "2 0 1 matches, and 2 0 2, which is stronger, does not")
+    anchor = Authority("Its own authority")
+    own = anchor.issue(f"mx.{a.domain}")
+    judged(a, a.host(certificate=own, tlsa=[anchor.tlsa(2, 0, 1), anchor.false_tlsa(2, 0, 2)]))
 
     a = zoo.animal("agility-full-besides", "T6", DELIVER, rule,
                    "3 1 0 matches and always counts; 3 1 2 does not match")
