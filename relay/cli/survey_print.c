@@ -113,8 +113,9 @@ void survey_print_domain(const struct cli *cli, const struct survey *survey, con
 		cli_print_json(domain_to_json(survey, warnings));
 		return;
 	}
-	printf("%s: %zu of %zu host%s accepted", plan->domain, plan->n_hosts - survey->n_refused,
-	    plan->n_hosts, plan->n_hosts == 1 ? "" : "s");
+	printf("%s%s%s: %zu of %zu host%s accepted", plan->domain,
+	    plan->is_route ? " by route to " : "", plan->is_route ? plan->next_hop : "",
+	    plan->n_hosts - survey->n_refused, plan->n_hosts, plan->n_hosts == 1 ? "" : "s");
 	if (survey->n_would_refuse > 0)
 		printf(", %zu of them would be refused if partner %s had mode = require",
 		    survey->n_would_refuse, survey->partner->name);
@@ -194,10 +195,10 @@ static json_t *domain_to_json(const struct survey *survey, const json_t *warning
 			   : survey->partner->observe ? "observe"
 						      : "require";
 
-	return json_pack("{s:s, s:b, s:i, s:i, s:i, s:s?, s:s?, s:s?, s:o, s:o, s:O}", "domain",
-	    plan->domain, "accepted", plan->n_hosts > 0 && survey->n_refused == 0, "hosts",
-	    (int)plan->n_hosts, "refused", (int)survey->n_refused, "would_refuse",
-	    (int)survey->n_would_refuse, "partner",
+	return json_pack("{s:s, s:s?, s:b, s:i, s:i, s:i, s:s?, s:s?, s:s?, s:o, s:o, s:O}",
+	    "domain", plan->domain, "next_hop", plan->is_route ? plan->next_hop : NULL, "accepted",
+	    plan->n_hosts > 0 && survey->n_refused == 0, "hosts", (int)plan->n_hosts, "refused",
+	    (int)survey->n_refused, "would_refuse", (int)survey->n_would_refuse, "partner",
 	    survey->partner == NULL ? NULL : survey->partner->name, "mode", mode, "exception",
 	    plan->exception[0] != '\0' ? plan->exception : NULL, "policy",
 	    policy_to_json(&plan->sts), "refusal", outcome_to_json(&plan->refusal), "warnings",

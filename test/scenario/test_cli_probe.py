@@ -239,6 +239,29 @@ def test_whoever_misbehaves_is_told_of_as_a_delivery_would_see_it(
     peer.close()
 
 
+def test_a_next_hop_of_the_operator_is_looked_at_instead(make_lab):
+    lab = make_lab()
+    lab.receiver("branch.example", tls=False)  # its MX, which is not asked
+    hop = lab.ca.issue("hop.example")
+    lab.dns.host("hop.example", lab.sink.host("hop.example", hop))
+    lab.zegel.routes = {".branch.example": {"host": "hop.example", "port": lab.port,
+                                            "tls": "verify"},
+                        "*": {"host": lab.sink.hosts["hop.example"]["address"], "port": lab.port}}
+    open_lab(lab)
+    said = probe(lab, "sub.branch.example")
+    assert list(said.hosts) == ["hop.example"]
+    one = said.hosts["hop.example"]
+    assert (one["level"], one["demand"], one["accepted"]) == ("verify", "route", True)
+    assert said.domains["sub.branch.example"]["next_hop"] == "hop.example"
+    (one,) = probe(lab, "branch.example").hosts.values()
+    assert (one["level"], one["accepted"]) == ("encrypt", True)
+    lab.sink.change("hop.example", certificate=lab.ca.self_signed("hop.example"))
+    one = probe(lab, "sub.branch.example", PROBLEMS).hosts["hop.example"]
+    assert one["refusal"]["name"] == "tls-untrusted"
+    assert "sub.branch.example by route to hop.example: 0 of 1 host accepted" in human(
+        lab, "tls", "probe", "sub.branch.example")
+
+
 # ---- MTA-STS --------------------------------------------------------------
 
 
