@@ -118,7 +118,7 @@ struct attempt *attempt_start(const struct attempt_house *house, const struct at
 		*plan = (struct plan){ 0 };
 	}
 	a->n_left = job->message->n_recipients;
-	a->record = record_create(job->message, house->counts_tls);
+	a->record = record_create(job->message);
 	a->settled = mem_create(a->n_left * sizeof *a->settled);
 	a->outcomes = mem_create(a->n_left * sizeof *a->outcomes);
 	a->chosen = mem_create(a->n_left * sizeof *a->chosen);

@@ -30,7 +30,6 @@ struct attempt_house {
 	struct asker *lookup, *auth;
 	struct pool *pool; /* of connections */
 	const struct patience *patience;
-	bool counts_tls; /* for TLS reports */
 };
 
 struct attempt_job {

@@ -16,12 +16,12 @@ static void count(struct record *r, const struct tally_try *try);
 static void print_addresses(
     const struct connection *c, char theirs[PEER_ADDRESS_MAX], char ours[PEER_ADDRESS_MAX]);
 
-struct record *record_create(const struct message *message, bool counts_tls)
+struct record *record_create(const struct message *message)
 {
 	struct record *r = mem_create(sizeof *r);
 
 	r->message = message;
-	r->counts_tls = counts_tls && !message->is_report && !message->tls_optional;
+	r->counts_tls = !message->is_report && !message->tls_optional;
 	return r;
 }
 

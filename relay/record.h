@@ -26,7 +26,7 @@ struct record {
 	size_t n_counts;
 };
 
-struct record *record_create(const struct message *message, bool counts_tls);
+struct record *record_create(const struct message *message);
 void record_destroy(struct record **record);
 
 /* A host that route forbids. */

@@ -365,9 +365,11 @@ static enum flow send_post(struct tlsrpt_sending *s)
 	return await(s, &step_posted);
 }
 
+/* Who refuses it for good is not asked again. */
 static enum flow posted(struct tlsrpt_sending *s)
 {
 	const struct outcome *outcome = s->answer != NULL ? &s->answer->post_say.outcome : NULL;
+	bool is_refused = outcome != NULL && outcome->class == OUTCOME_FAIL;
 
 	if (outcome != NULL && outcome_is_ok(outcome)) {
 		s->answer = NULL;
@@ -376,7 +378,7 @@ static enum flow posted(struct tlsrpt_sending *s)
 	say_failed(
 	    s, s->uris[s->at], outcome != NULL ? outcome->text : "the lookup role did not answer");
 	s->answer = NULL;
-	s->states[s->at] = URI_FAILED;
+	s->states[s->at] = is_refused ? URI_DONE : URI_FAILED;
 	return go(s, &step_pick);
 }
 
@@ -419,6 +421,8 @@ static enum flow noted(struct tlsrpt_sending *s)
 		post_office_drop_segment(s->house->office);
 		return go(s, &step_pick);
 	}
+	if (s->mail_id[0] != '\0' && s->house->queued != NULL)
+		s->house->queued(s->house->queued_arg);
 	log_info("tlsrpt: domain=%s, report=<%s>, to=<%s>%s%s", s->about.domain, s->report.id,
 	    s->uris[s->at], s->mail_id[0] != '\0' ? ", queued as " : ", accepted", s->mail_id);
 	return go(s, &step_pick);

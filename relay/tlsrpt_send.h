@@ -24,6 +24,8 @@ struct tlsrpt_house {
 	struct spool *spool;
 	struct post_office *office;
 	struct asker *lookup;
+	loop_call *queued; /* a report's mail is in the spool, due now; may be NULL */
+	void *queued_arg;
 };
 
 struct tlsrpt_sending;

@@ -83,8 +83,7 @@ static void *delivery_create(struct house *house)
 		.lookup = asker_create(house->loop, ASKER_RESEND, LOOKUP_TIMEOUT_MS),
 		.auth = asker_create(house->loop, ASKER_PLAIN, AUTH_TIMEOUT_MS),
 		.pool = pool_create(house->loop, &house->config->delivery),
-		.patience = &patience_default,
-		.counts_tls = house->config->tlsrpt.scope != TLSRPT_OFF };
+		.patience = &patience_default };
 	load_authorities(delivery);
 	return delivery;
 }

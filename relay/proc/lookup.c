@@ -316,7 +316,7 @@ static void start_post(struct lookup *lookup, struct channel *channel, const str
 	}
 	if (lookup->https == NULL) {
 		outcome_say(&outcome, 450, "4.3.2", "post-off",
-		    "nothing is posted while TLS reports are off: tlsrpt { send }");
+		    "nothing is posted while TLS reports are off: tls-reports { send }");
 		say_posted(channel, m->number, &outcome);
 		return;
 	}

@@ -68,6 +68,7 @@ struct commit {
 
 static void on_intake(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_intake_gone(void *arg, struct channel *channel);
+static void on_report_queued(void *arg);
 static void on_counts(void *arg, const struct ipc_counts_say *say);
 static void on_storage(void *arg);
 static void leave_if_alone(void *arg);
@@ -110,8 +111,9 @@ static bool queue_begin(void *self)
 	queue->dispatch = dispatch_create(queue->house->loop, config, queue->spool, queue->office);
 	queue->lookup = queue_lookup_create(queue->house->loop, queue->spool);
 	queue->exceptions = exceptions_create(queue->house->loop, config);
-	queue->reports = tlsrpt_create(&(struct tlsrpt_house){ queue->house->loop, config,
-	    queue->spool, queue->office, queue_lookup_asker(queue->lookup) });
+	queue->reports =
+	    tlsrpt_create(&(struct tlsrpt_house){ queue->house->loop, config, queue->spool,
+		queue->office, queue_lookup_asker(queue->lookup), on_report_queued, queue });
 	dispatch_on_counts(queue->dispatch, on_counts, queue);
 	queue->control = control_create(queue->house->loop, queue->house->control_fd,
 	    &(struct control_house){
@@ -126,6 +128,15 @@ static void on_counts(void *arg, const struct ipc_counts_say *say)
 	struct queue *queue = arg;
 
 	tlsrpt_count(queue->reports, say);
+}
+
+static void on_report_queued(void *arg)
+{
+	struct queue *queue = arg;
+	struct schedule *schedule = dispatch_schedule(queue->dispatch);
+
+	if (schedule != NULL)
+		schedule_poke(schedule, clock_wall_s());
 }
 
 static void tell_storage(struct queue *queue, struct channel *intake, const struct ipc_message *m)

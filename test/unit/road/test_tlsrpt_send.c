@@ -35,7 +35,7 @@ struct scene {
 	enum answer_status status;
 	const char *record; /* NULL: none */
 	int code;           /* to a POST */
-	size_t n_asked, n_posted;
+	size_t n_asked, n_posted, n_queued;
 	char asked[300], url[1000], type[40];
 	struct buffer posted;
 	bool is_closed;
@@ -46,6 +46,7 @@ struct scene {
 static void on_lookup_asked(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_sign_ask(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_lost(void *arg, struct channel *channel);
+static void on_queued(void *arg);
 static void bring_keeper(struct scene *s);
 static void open_reports(struct scene *s);
 static void close_reports(struct scene *s);
@@ -104,8 +105,8 @@ static int tear_down(void **state)
 static void open_reports(struct scene *s)
 {
 	s->office = post_office_create(&s->config, s->f.spool, s->signer);
-	s->tlsrpt = tlsrpt_create(
-	    &(struct tlsrpt_house){ s->f.loop, &s->config, s->f.spool, s->office, s->lookups });
+	s->tlsrpt = tlsrpt_create(&(struct tlsrpt_house){
+	    s->f.loop, &s->config, s->f.spool, s->office, s->lookups, on_queued, s });
 }
 
 static void close_reports(struct scene *s)
@@ -114,6 +115,13 @@ static void close_reports(struct scene *s)
 	post_office_destroy(&s->office);
 	fixture_close(&s->f);
 	tlsrpt_destroy(&s->tlsrpt);
+}
+
+static void on_queued(void *arg)
+{
+	struct scene *s = arg;
+
+	s->n_queued++;
 }
 
 static void restart(struct scene *s)
@@ -286,6 +294,7 @@ static void by_mail(void **state)
 	assert_int_equal(send_now(s, NULL), 1);
 	UNTIL(s, n_left(s) == 0);
 	assert_string_equal(s->asked, "_smtp._tls.bank.test");
+	UNTIL(s, s->n_queued == 1);
 	assert_true(read_mail(s, text, sizeof text));
 	assert_memory_equal(text, "DKIM-Signature: ", 16);
 	assert_non_null(strstr(text, "d=shop.example;"));
@@ -353,7 +362,7 @@ static void after_a_day_it_is_given_up(void **state)
 	int n_rounds = 0;
 
 	s->record = "v=TLSRPTv1;rua=https://bank.test/a";
-	s->code = 550;
+	s->code = 450;
 	count(s, "bank.test", TLS_RESULT_SUCCESS);
 	send_now(s, "bank.test");
 	let_be(s);
@@ -364,6 +373,20 @@ static void after_a_day_it_is_given_up(void **state)
 	}
 	assert_true(s->n_posted >= 6 && s->n_posted <= 9); /* the wait doubles */
 	assert_true(n_rounds > 60);                        /* for most of the day */
+}
+
+static void refused_for_good_it_is_not_tried_again(void **state)
+{
+	struct scene *s = *state;
+
+	s->record = "v=TLSRPTv1;rua=https://bank.test/a,mailto:reports@bank.test";
+	s->code = 550;
+	count(s, "bank.test", TLS_RESULT_SUCCESS);
+	send_now(s, "bank.test");
+	UNTIL(s, n_left(s) == 0);
+	assert_int_equal(s->n_posted, 1);
+	assert_int_equal(
+	    fixture_count(&s->f).messages, 1); /* the other place gets it all the same */
 }
 
 static void the_record_is_asked_again(void **state)
@@ -561,6 +584,7 @@ int main(void)
 		CASE(by_https),
 		CASE(what_failed_is_tried_again_and_nothing_else),
 		CASE(after_a_day_it_is_given_up),
+		CASE(refused_for_good_it_is_not_tried_again),
 		CASE(the_record_is_asked_again),
 		CASE(who_does_not_ask_gets_none),
 		CASE(who_may_have_none_is_not_asked),
