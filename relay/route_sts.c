@@ -61,8 +61,7 @@ static bool is_raised(const struct route_word *word)
 static bool dane_decides(
     const struct route_scene *scene, const struct route_word *word, const struct plan_host *host)
 {
-	return host->has_tlsa_policy && !host->tls.tlsa_unusable &&
-	       (host->tls.n_tlsa > 0 || host->tlsa_status != ANSWER_OK) &&
+	return host->has_tlsa_policy && (host->tls.n_tlsa > 0 || host->tlsa_status != ANSWER_OK) &&
 	       route_hosts_are_sure(scene, word);
 }
 

@@ -90,6 +90,11 @@ struct config_partner partner_excepted_verify = { .name = (char *)DOMAIN,
 	.public_keys = keys,
 	.n_public_keys = 1,
 	.exception = &verify_for_now };
+struct config_partner partner_excepted_key = { .name = (char *)DOMAIN,
+	.level = TLS_SECURE,
+	.public_keys = keys,
+	.n_public_keys = 1,
+	.exception = &encrypt_for_now };
 struct config_partner partner_excepted_no_more = {
 	.name = (char *)DOMAIN, .level = TLS_ENCRYPT, .exception = &over
 };

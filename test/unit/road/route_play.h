@@ -35,7 +35,8 @@ extern struct config_partner partner_none, partner_may, partner_encrypt, partner
     partner_secure, partner_secure_key, partner_verify_no_ca, partner_secure_mx, partner_print,
     partner_dane, partner_dane_only, partner_dane_only_mx, partner_observed_secure,
     partner_observed_dane_only, partner_observed_may, partner_excepted, partner_excepted_dane,
-    partner_excepted_verify, partner_excepted_no_more, partner_excepted_observed;
+    partner_excepted_verify, partner_excepted_key, partner_excepted_no_more,
+    partner_excepted_observed;
 
 #define A_SECURE "a=ok/secure:192.0.2.1"
 #define HOST     "10 mx.example " A_SECURE
