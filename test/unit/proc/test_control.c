@@ -26,6 +26,7 @@
 #include "relay/proc/control.h"
 #include "relay/proc/listen.h"
 #include "relay/spool_policies.h"
+#include "relay/spool_tlsrpt.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -231,6 +232,42 @@ static void T22_the_kept_policy_is_told(void **state)
 	assert_has(s->answer, "{\"end\":true,\"n\":1}\n");
 }
 
+static void on_counted(void *arg, size_t n_left_out)
+{
+	assert_int_equal(n_left_out, 0);
+	*(bool *)arg = true;
+}
+
+static void tls_reports_are_shown(void **state)
+{
+	char strings[] = "3 1 1 AB\n", patterns[] = "", organization[] = "Shop \xff";
+	struct tls_count count = { .type = TLS_POLICY_TLSA,
+		.report_domain = "one.test",
+		.domain = "mx.one.test",
+		.strings = strings,
+		.patterns = patterns,
+		.result = TLS_RESULT_EXPIRED };
+	struct scene *s = *state;
+	bool is_counted = false;
+
+	s->config.hostname = s->config.tlsrpt.organization = organization;
+	assert_string_equal(ask(s, "{\"command\":\"tlsrpt-show\"}\n"), "{\"end\":true,\"n\":0}\n");
+	spool_tlsrpt_count(s->f.spool, &count, 1, on_counted, &is_counted);
+	fixture_run(&s->f, &is_counted);
+	ask(s, "{\"command\":\"tlsrpt-show\"}\n");
+	assert_has(s->answer, "\"allowed\":false,");
+	assert_has(
+	    s->answer, "\"domain\":\"one.test\",\"report\":{\"organization-name\":\"Shop ?\"");
+	assert_has(s->answer, "\"result-type\":\"certificate-expired\"");
+	assert_has(s->answer, "{\"end\":true,\"n\":1}\n");
+	assert_has(ask(s, "{\"command\":\"tlsrpt-show\",\"domain\":\"one.test\"}\n"), "\"n\":1}");
+	assert_has(ask(s, "{\"command\":\"tlsrpt-show\",\"domain\":\"two.test\"}\n"), "\"n\":0}");
+	/* Off, nothing is sent. */
+	assert_has(ask(s, "{\"command\":\"tlsrpt-send\"}\n"), "\"error\"");
+	assert_has(ask(s, "{\"command\":\"tlsrpt-send\",\"domain\":\"one.test\"}\n"), "\"error\"");
+	assert_has(ask(s, "{\"command\":\"tlsrpt-show\"}\n"), "\"n\":1}");
+}
+
 static void C2_C5_bad_requests_get_an_error_and_change_nothing(void **state)
 {
 	static const char *const requests[] = { "\n", "{}\n", "[]\n", "5\n", "null\n", "\"list\"\n",
@@ -244,7 +281,8 @@ static void C2_C5_bad_requests_get_an_error_and_change_nothing(void **state)
 		"{\"command\":\"list\",\"id\":\"0123456789ABCD\\u0000\"}\n",
 		"{\"command\":\"retry\",\"what\":5}\n", "{\"command\":\"retry\",\"what\":[]}\n",
 		"{\"command\":\"list\",\"address\":{}}\n", "{\"command\":\"policy\"}\n",
-		"{\"command\":\"policy\",\"domain\":5}\n", "{\"command\":\"\xff\xfe\"}\n",
+		"{\"command\":\"policy\",\"domain\":5}\n",
+		"{\"command\":\"tlsrpt-show\",\"domain\":[]}\n", "{\"command\":\"\xff\xfe\"}\n",
 		"GET / HTTP/1.1\r\n" };
 	struct scene *s = *state;
 	char id[QUEUE_ID_MAX], *large = malloc(100000);
@@ -451,6 +489,7 @@ int main(void)
 		T(status_tells_of_processes_and_room),
 		T(T24_status_tells_of_resolver_and_partners),
 		T(T22_the_kept_policy_is_told),
+		T(tls_reports_are_shown),
 		T(C2_C5_bad_requests_get_an_error_and_change_nothing),
 		T(C2_random_bytes),
 		T(forms_of_asking),
