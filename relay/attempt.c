@@ -15,6 +15,7 @@
 #include "relay/record.h"
 #include "relay/step.h"
 #include "relay/transact.h"
+#include "relay/verdicts.h"
 
 enum {
 	SESSIONS_MAX = 5, /* servers of a site that we talk to in vain in one attempt; RFC 5321 5.1
@@ -49,14 +50,10 @@ struct attempt {
 	struct connection *connection;
 	bool wants_fresh; /* one that was kept has failed at this address */
 	struct transact *transact;
-	size_t *chosen; /* recipients of the present transaction */
-	size_t n_chosen;
 	const struct transact_result *transacted; /* while transacted runs */
 
 	/* what came of it */
-	bool *settled;
-	struct outcome *outcomes;
-	size_t n_left; /* recipients not settled */
+	struct verdicts verdicts;
 	struct record *record;
 	bool was_tried; /* false: the site has no part in this */
 	struct attempt_result result;
@@ -96,10 +93,7 @@ static void pass_over(struct attempt *a, enum point point);
 static bool take_kept(struct attempt *a);
 static const struct plan_host *host(const struct attempt *a);
 static bool needs_tls(const struct attempt *a);
-static void choose_recipients(struct attempt *a);
-static void take_verdicts(struct attempt *a, const struct transact_result *result);
-static void settle_all(struct attempt *a, const struct outcome *what);
-static void settle(struct attempt *a, size_t recipient, const struct outcome *what);
+static uint64_t recipients_max(const struct attempt *a);
 static void pass_time(struct attempt *a, int64_t *spent_ms);
 static void leave(struct attempt *a, bool is_over);
 
@@ -109,7 +103,6 @@ struct attempt *attempt_start(const struct attempt_house *house, const struct at
 	struct attempt *a = mem_create(sizeof *a);
 	int64_t waited_s = clock_wall_s() - job->message->arrived_s;
 
-	assert(job->message->n_recipients > 0);
 	a->house = house;
 	a->job = *job;
 	if (plan != NULL) {
@@ -117,13 +110,10 @@ struct attempt *attempt_start(const struct attempt_house *house, const struct at
 		a->plan = *plan;
 		*plan = (struct plan){ 0 };
 	}
-	a->n_left = job->message->n_recipients;
+	verdicts_init(&a->verdicts, job->message->n_recipients);
 	a->record = record_create(job->message);
-	a->settled = mem_create(a->n_left * sizeof *a->settled);
-	a->outcomes = mem_create(a->n_left * sizeof *a->outcomes);
-	a->chosen = mem_create(a->n_left * sizeof *a->chosen);
-	a->result.outcomes = a->outcomes;
-	a->result.n_outcomes = a->n_left;
+	a->result.outcomes = a->verdicts.outcomes;
+	a->result.n_outcomes = a->verdicts.n;
 	a->result.delays.before_ms = waited_s > 0 ? waited_s * 1000 : 0;
 	a->started_ms = a->mark_ms = clock_monotonic_ms();
 	a->done = done;
@@ -185,7 +175,7 @@ static enum flow plan_hosts(struct attempt *a)
 		outcome_say(&why, 451, "4.4.3", "lookup-unavailable",
 		    "The DNS could not be asked about %s: our own resolver does not answer",
 		    a->job.domain);
-		settle_all(a, &why);
+		verdicts_settle_all(&a->verdicts, &why);
 		return finish(a);
 	}
 	a->was_tried = true;
@@ -193,7 +183,7 @@ static enum flow plan_hosts(struct attempt *a)
 		const struct incident incident = { .point = POINT_ROUTE, .what = &a->plan.refusal };
 
 		search_note(&a->search, &incident);
-		settle_all(a, &a->plan.refusal);
+		verdicts_settle_all(&a->verdicts, &a->plan.refusal);
 		return finish(a);
 	}
 	return go(a, &step_next_host);
@@ -300,15 +290,15 @@ static enum flow transact(struct attempt *a)
 		.patience = a->house->patience,
 		.message = a->job.message,
 		.fd = a->job.fd,
-		.recipients = a->chosen,
+		.recipients = a->verdicts.chosen,
 		.reset_first = a->connection->left_open,
 		.is_reused = a->connection->is_reused,
 		.requires_tls = offer_has_requiretls(a->connection, a->job.message) };
 
 	/* Whatever happened on the way: this is the only door to MAIL. */
 	assert(!needs_tls(a));
-	choose_recipients(a);
-	order.n_recipients = a->n_chosen;
+	verdicts_choose(&a->verdicts, recipients_max(a));
+	order.n_recipients = a->verdicts.n_chosen;
 	pass_time(a, &a->result.delays.setup_ms);
 	a->connection->n_mails++;
 	a->transact = transact_start(&order, on_transacted, a);
@@ -327,20 +317,20 @@ static void on_transacted(const struct transact_result *result, void *arg)
 static enum flow transacted(struct attempt *a)
 {
 	const struct transact_result *result = a->transacted;
-	size_t n_before = a->n_left;
+	bool has_settled = verdicts_take(&a->verdicts, result);
 
 	pass_time(a, &a->result.delays.transfer_ms);
-	take_verdicts(a, result);
+	a->record->is_final = a->record->is_final || has_settled;
 	a->connection->left_open = result->left_open;
-	if (a->n_left == 0 && !result->is_over)
+	if (a->verdicts.n_left == 0 && !result->is_over)
 		return go(a, &step_part);
-	if (a->n_left == 0) {
+	if (a->verdicts.n_left == 0) {
 		leave(a, true);
 		return finish(a);
 	}
 	if (result->is_over || result->is_stale)
 		return troubled(a, result->point, &result->trouble, result->is_over);
-	assert(a->n_left < n_before); /* each settles one at least, so this comes to an end */
+	assert(has_settled); /* each settles one at least, so this comes to an end */
 	if (connection_takes_more(a->connection))
 		return go(a, &step_transact);
 	/* RFC 9422 4.1: the rest over another; one that took its share is not one in vain. */
@@ -356,7 +346,7 @@ static enum flow all_tried(struct attempt *a)
 	struct outcome what;
 
 	search_outcome(&a->search, !a->is_cut_short, &what);
-	settle_all(a, &what);
+	verdicts_settle_all(&a->verdicts, &what);
 	return finish(a);
 }
 
@@ -374,7 +364,7 @@ static enum flow overdue(struct attempt *a)
 	outcome_say(&what, 451, "4.4.7", "attempt-too-long",
 	    "The attempt took longer than %lld s and was given up",
 	    (long long)a->house->patience->longest_ms / 1000);
-	settle_all(a, &what);
+	verdicts_settle_all(&a->verdicts, &what);
 	return finish(a);
 }
 
@@ -408,7 +398,7 @@ static enum flow troubled(
 		return go(a, &step_approach);
 	case DECISION_SETTLE_ALL:
 		search_note(&a->search, &incident);
-		settle_all(a, what);
+		verdicts_settle_all(&a->verdicts, what);
 		leave(a, is_over);
 		return finish(a);
 	case DECISION_SAY_HELO:
@@ -444,43 +434,12 @@ static bool needs_tls(const struct attempt *a)
 }
 
 /* As many as one transaction may have, by our setting and by the server's (RFC 9422). */
-static void choose_recipients(struct attempt *a)
+static uint64_t recipients_max(const struct attempt *a)
 {
-	uint64_t most = a->house->config->delivery.recipients;
+	uint64_t ours = a->house->config->delivery.recipients;
+	uint64_t theirs = a->connection->can.recipient_max;
 
-	if (a->connection->can.recipient_max > 0 && a->connection->can.recipient_max < most)
-		most = a->connection->can.recipient_max;
-	a->n_chosen = 0;
-	for (size_t i = 0; i < a->job.message->n_recipients; i++) {
-		if (!a->settled[i] && (a->n_chosen < most || a->n_chosen == 0))
-			a->chosen[a->n_chosen++] = i;
-	}
-}
-
-static void take_verdicts(struct attempt *a, const struct transact_result *result)
-{
-	for (size_t i = 0; i < result->n_verdicts; i++) {
-		if (!result->verdicts[i].is_settled)
-			continue;
-		settle(a, a->chosen[i], &result->verdicts[i].outcome);
-		a->record->is_final = true;
-	}
-}
-
-static void settle_all(struct attempt *a, const struct outcome *what)
-{
-	for (size_t i = 0; i < a->job.message->n_recipients; i++) {
-		if (!a->settled[i])
-			settle(a, i, what);
-	}
-}
-
-static void settle(struct attempt *a, size_t recipient, const struct outcome *what)
-{
-	assert(!a->settled[recipient]);
-	a->settled[recipient] = true;
-	a->outcomes[recipient] = *what;
-	a->n_left--;
+	return theirs > 0 && theirs < ours ? theirs : ours;
 }
 
 static void pass_time(struct attempt *a, int64_t *spent_ms)
@@ -541,7 +500,7 @@ static void run(void *arg)
 	while (flow == FLOW_GO);
 	if (flow == FLOW_WAIT)
 		return;
-	assert(a->n_left == 0);
+	assert(a->verdicts.n_left == 0);
 	pass_time(a, &a->result.delays.setup_ms);
 	a->result.feedback = feedback(a);
 	a->result.host = a->record->host;
@@ -564,8 +523,6 @@ void attempt_cancel(struct attempt **attempt)
 	timer_destroy(&a->deadline);
 	plan_finish(&a->plan);
 	record_destroy(&a->record);
-	free(a->settled);
-	free(a->outcomes);
-	free(a->chosen);
+	verdicts_finish(&a->verdicts);
 	free(a);
 }
