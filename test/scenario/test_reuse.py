@@ -1,5 +1,6 @@
 """Connections are kept for the next message, if what they have achieved covers what it requires; and
 no failure of a kept one is ever a message's."""
+import os
 import re
 import ssl
 import time
@@ -249,6 +250,40 @@ def test_no_stricter_mail_in_a_plaintext_connection(lab):
     send_one_by_one(lab, p, "anna@lax.example", 2)
     assert recipients_of(p) == ["anna@lax.example"] * 4
     assert [len(talk.mails) for talk in p.talks].count(4) == 1
+    p.close()
+
+
+def test_a_login_is_said_once_for_each_connection(lab):
+    """And a connection that is logged in is for mail to that next hop alone."""
+    certificate = lab.ca.issue("mx.smart.example")
+
+    def script(talk):
+        def log_in(talk, verb):
+            if verb == "AUTH":
+                talk.say("235 2.7.0 Welcome")
+                return True
+            return None
+        serve(talk, log_in, words=("PIPELINING", "AUTH PLAIN"))
+
+    p = peer(lab, script, certificate, host="mx.smart.example", domains=("direct.example",))
+    lab.zegel.sections["delivery"]["idle-timeout"] = "1m"
+    lab.zegel.routes["hop.example"] = {"host": "mx.smart.example", "port": lab.port, "tls": "verify",
+                                       "login": "relay@provider.example"}
+    path = lab.zegel.home / "route-passwords"
+    path.write_text("relay@provider.example correct horse\n")
+    path.chmod(0o600)
+    if lab.zegel.user is not None:
+        os.chown(path, lab.zegel.user, lab.zegel.user)
+    lab.start()
+    send_one_by_one(lab, p, "anna@hop.example", 3)
+    send_one_by_one(lab, p, "bert@direct.example", 2)
+    send_one_by_one(lab, p, "anna@hop.example", 2)
+    used = [talk for talk in p.talks if talk.mails]
+    for talk in used:
+        logged_in = sum(line.startswith("AUTH ") for _, line in talk.heard)
+        to = {r for _, recipients, _ in talk.mails for r in recipients}
+        assert (to, logged_in) in (({"anna@hop.example"}, 1), ({"bert@direct.example"}, 0))
+    assert len(used) == 2
     p.close()
 
 

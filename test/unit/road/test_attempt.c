@@ -326,6 +326,38 @@ static void test_longest(void **state)
 	act_end(&act);
 }
 
+/* Our login at a next hop: offered under TLS, or not used at all. */
+static void test_login(void **state)
+{
+	const struct scene rows[] = {
+		{ "R24: AUTH is listed only in clear",
+		    HOSTS({ SCRIPTS(LINES("> 220 hi", "= EHLO relay.example.org", "> 250-mx",
+				"> 250-AUTH PLAIN", "> 250 STARTTLS", SHAKE, QUITS)),
+			ENCRYPT }),
+		    .n_recipients = 1, .wanted = { { 454, "login-not-offered" } },
+		    .feedback = SCHEDULE_SITE_DOWN },
+		{ "never in plaintext, even where the rule would allow it",
+		    HOSTS({ SCRIPTS(LINES("> 220 hi", "= EHLO relay.example.org", "> 250-mx",
+				"> 250 AUTH PLAIN", QUITS)),
+			MAY }),
+		    .n_recipients = 1, .wanted = { { 454, "login-without-tls" } },
+		    .feedback = SCHEDULE_SITE_DOWN },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct act act;
+
+		set_stage(&act, *state, &rows[i]);
+		strcpy(act.plan.login, "shop");
+		act.house.auth = asker_create(act.loop, ASKER_PLAIN, 1000);
+		act_attempt(&act, 0);
+		loop_run(act.loop);
+		check(&rows[i], &act);
+		asker_destroy(&act.house.auth);
+		act_end(&act);
+	}
+}
+
 /* At any moment: nothing is called, nothing is left. */
 static void test_cancel(void **state)
 {
@@ -357,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_refused_plan),
 		cmocka_unit_test(test_no_lookup),
 		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_cancel),
 	};
 

@@ -767,6 +767,31 @@ static void others_share_the_failure_of_a_site(void **state)
 	UNTIL(s, s->a.n_jobs == 2);
 }
 
+/* RFC 8689 5: whoever waives the receiver's TLS policies is not held back by what they refused. */
+static void a_waiver_goes_where_tls_has_failed(void **state)
+{
+	struct scene *s = *state;
+	char id[QUEUE_ID_MAX];
+	ipc_result r = result(0, RECIPIENT_WAITING);
+	struct message m;
+
+	outcome_say(&r.outcome, 454, "4.7.5", "dane-mismatch", "no record matches");
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	start_with(s, &s->a);
+	UNTIL(s, s->a.n_jobs == 1);
+	say_result(&s->a, id, "one.test", SCHEDULE_SITE_DOWN, &r, 1);
+	UNTIL(s, s->a.n_kept == 1);
+	fixture_write(&s->f, &m, "shop@example.org", TO("b@one.test"));
+	m.tls_optional = true;
+	assert_string_equal(fixture_commit(&s->f, &m).text, "Ok");
+	message_finish(&m);
+	go_on(s, 0);
+	UNTIL(s, s->a.n_jobs == 2);
+	assert_true(s->a.jobs[1].tls_optional);
+	finish_job(&s->a, 1, RECIPIENT_DELIVERED);
+	UNTIL(s, s->a.n_kept == 2);
+}
+
 static void C6_removed_while_it_is_out(void **state)
 {
 	struct scene *s = *state;
@@ -854,6 +879,7 @@ int main(void)
 		T(who_is_leaving_is_given_nothing_new),
 		T(a_job_that_could_not_begin_is_given_back),
 		T(others_share_the_failure_of_a_site),
+		T(a_waiver_goes_where_tls_has_failed),
 		T(C6_removed_while_it_is_out),
 		T(after_the_end_nothing_goes_out),
 		T(nonsense_from_a_delivery_changes_nothing),
