@@ -170,7 +170,9 @@ struct config {
 	size_t n_dns_stubs;
 	char *dns_trust_anchor; /* file; /usr/share/dns/root.key */
 	struct config_dns_check dns_check;
-	bool dns_defer_impaired; /* when-impaired = defer; otherwise (opportunistic) off */
+	bool dns_defer_impaired; /* when-impaired = defer */
+	bool dns_forgive_loss; /* when-impaired = opportunistic, and written: then DANE is given up
+				  * also where DNSSEC has worked before */
 
 	struct config_domain *domains; /* sorted by name */
 	size_t n_domains;

@@ -111,9 +111,9 @@ static void read_dns(struct reading *r)
 	const struct written *impaired = reading_value(dns, "when-impaired", 0);
 	char server[VALUE_SERVER_MAX];
 
-	if (impaired != NULL && strcmp(impaired->text, words[1]) == 0)
-		c->dns_defer_impaired = true;
-	else if (impaired != NULL && strcmp(impaired->text, words[0]) != 0)
+	c->dns_forgive_loss = impaired != NULL && strcmp(impaired->text, words[0]) == 0;
+	c->dns_defer_impaired = impaired != NULL && strcmp(impaired->text, words[1]) == 0;
+	if (impaired != NULL && !c->dns_forgive_loss && !c->dns_defer_impaired)
 		reading_error_word(r, impaired, "when-impaired", words, 2);
 	for (unsigned i = 0; i < reading_count(dns, "forward"); i++) {
 		const struct written *w = reading_value(dns, "forward", i);

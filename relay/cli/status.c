@@ -8,7 +8,7 @@
 #include "relay/base/clock.h"
 #include "relay/cli/ask.h"
 
-static bool is_impaired(const json_t *end);
+static bool is_in_state(const json_t *end, const char *state);
 
 static void print_processes(const json_t *end)
 {
@@ -36,8 +36,10 @@ static void print_resolver(const json_t *end)
 
 	clock_print_iso(cli_number(resolver, "since"), since);
 	clock_print_iso(cli_number(resolver, "checked"), checked);
-	if (is_impaired(end))
+	if (is_in_state(end, "impaired"))
 		printf("resolver   DANE IMPAIRED since %s", since);
+	else if (is_in_state(end, "broken"))
+		printf("resolver   DNSSEC BROKEN since %s: mail waits", since);
 	else
 		printf("resolver   %s", cli_text(resolver, "state"));
 	if (cli_number(resolver, "checked") > 0)
@@ -47,9 +49,9 @@ static void print_resolver(const json_t *end)
 		printf("           %s\n", cli_text(resolver, "text"));
 }
 
-static bool is_impaired(const json_t *end)
+static bool is_in_state(const json_t *end, const char *state)
 {
-	return strcmp(cli_text(json_object_get(end, "resolver"), "state"), "impaired") == 0;
+	return strcmp(cli_text(json_object_get(end, "resolver"), "state"), state) == 0;
 }
 
 /* What the operator has loosened: nobody shall forget it. */
@@ -100,7 +102,7 @@ int cli_status(struct cli *cli)
 	if (status != EX_OK)
 		return status;
 	is_well = all_are_running(end) && strcmp(cli_text(end, "storage"), "ok") == 0 &&
-		  !is_impaired(end);
+		  !is_in_state(end, "impaired") && !is_in_state(end, "broken");
 	if (cli->json) {
 		json_object_del(end, "end");
 		cli_print_json(end);

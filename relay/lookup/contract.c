@@ -21,7 +21,8 @@ enum {
 	IMPAIRED_MS = 5 * 60000, /* while it is impaired: when it is mended is told soon */
 };
 
-enum lesson { LEARNED_NOTHING, LEARNED_GOOD, LEARNED_BAD };
+/* Broken: anybody on the way may have done it. Bad: nobody can. */
+enum lesson { LEARNED_NOTHING, LEARNED_GOOD, LEARNED_BROKEN, LEARNED_BAD };
 
 /* In the order in which they are told of. */
 enum probe_kind { PROBE_SIGNED, PROBE_BROKEN, PROBE_UNSIGNED, N_PROBES };
@@ -44,6 +45,7 @@ struct contract {
 	struct probe probes[N_PROBES];
 	struct timer *check, *judge;
 	unsigned n_bad; /* in a row */
+	bool has_worked;
 	struct contract_verdict verdict;
 };
 
@@ -53,6 +55,7 @@ static bool is_complete(const struct contract *contract);
 static void on_judge(void *arg);
 static enum lesson judge(const struct contract *contract);
 static enum lesson judge_probe(const struct probe *probe);
+static bool is_broken(const struct contract *contract, enum lesson lesson);
 static void enter(struct contract *contract, enum contract_state state);
 static void describe(struct contract *contract, enum lesson lesson);
 static void describe_probes(const struct contract *contract, char *text, size_t room);
@@ -72,7 +75,7 @@ const char *contract_state_name(enum contract_state state)
 }
 
 struct contract *contract_create(struct loop *loop, const struct config *config,
-    struct resolver *resolver, contract_changed *changed, void *arg)
+    struct resolver *resolver, bool has_worked, contract_changed *changed, void *arg)
 {
 	struct contract *contract = mem_create(sizeof *contract);
 	const struct config_dns_check *check = &config->dns_check;
@@ -83,6 +86,7 @@ struct contract *contract_create(struct loop *loop, const struct config *config,
 	*contract = (struct contract){ .loop = loop,
 		.config = config,
 		.resolver = resolver,
+		.has_worked = has_worked,
 		.changed = changed,
 		.arg = arg,
 		.every_ms = (int64_t)check->every * 1000,
@@ -181,13 +185,16 @@ static void on_judge(void *arg)
 	switch (lesson) {
 	case LEARNED_GOOD:
 		contract->n_bad = 0;
+		contract->has_worked = true;
 		enter(contract, CONTRACT_KEPT);
 		break;
+	case LEARNED_BROKEN:
 	case LEARNED_BAD:
 		if (contract->n_bad < BAD_MAX)
 			contract->n_bad++;
 		if (contract->n_bad == BAD_MAX)
-			enter(contract, CONTRACT_IMPAIRED);
+			enter(contract,
+			    is_broken(contract, lesson) ? CONTRACT_BROKEN : CONTRACT_IMPAIRED);
 		break;
 	case LEARNED_NOTHING: break;
 	}
@@ -196,16 +203,25 @@ static void on_judge(void *arg)
 	contract->changed(&contract->verdict, contract->arg);
 }
 
-/* One that is bad decides; otherwise the signed name must be good, or the others if there is none. */
+/* Where it worked, and the operator has not given it up beforehand, nobody on the way makes us. */
+static bool is_broken(const struct contract *contract, enum lesson lesson)
+{
+	return lesson == LEARNED_BROKEN && contract->has_worked &&
+	       !contract->config->dns_forgive_loss;
+}
+
+/* The worst decides; otherwise the signed name must be good, or the others if there is none. */
 static enum lesson judge(const struct contract *contract)
 {
-	enum lesson lessons[N_PROBES];
+	enum lesson lessons[N_PROBES], worst = LEARNED_NOTHING;
 
 	for (size_t i = 0; i < N_PROBES; i++) {
 		lessons[i] = judge_probe(&contract->probes[i]);
-		if (lessons[i] == LEARNED_BAD)
-			return LEARNED_BAD;
+		if (lessons[i] > worst)
+			worst = lessons[i];
 	}
+	if (worst > LEARNED_GOOD)
+		return worst;
 	if (*contract->probes[PROBE_SIGNED].name != '\0')
 		return lessons[PROBE_SIGNED];
 	if (*contract->probes[PROBE_BROKEN].name != '\0')
@@ -225,7 +241,7 @@ static enum lesson judge_probe(const struct probe *probe)
 	switch (probe->finding.status) {
 	case ANSWER_NOT_ASKED:
 	case ANSWER_ERROR: return LEARNED_NOTHING;
-	case ANSWER_BOGUS: return probe->kind == PROBE_BROKEN ? LEARNED_GOOD : LEARNED_BAD;
+	case ANSWER_BOGUS: return probe->kind == PROBE_BROKEN ? LEARNED_GOOD : LEARNED_BROKEN;
 	case ANSWER_OK:
 	case ANSWER_NODATA:
 	case ANSWER_NXDOMAIN: break;
@@ -260,6 +276,11 @@ static void describe(struct contract *contract, enum lesson lesson)
 		    came);
 	else if (lesson == LEARNED_GOOD)
 		snprintf(verdict->text, sizeof verdict->text, "%s [dnssec-validates]", came);
+	else if (verdict->state == CONTRACT_BROKEN)
+		snprintf(verdict->text, sizeof verdict->text,
+		    "%s; signatures that were good fail now: a forwarder strips them, the trust anchor "
+		    "or the clock is wrong, or somebody tampers with DNS [dnssec-broken]",
+		    came);
 	else
 		snprintf(verdict->text, sizeof verdict->text,
 		    "%s%s; see that the servers of dns { forwarder } pass signatures on (or use "
@@ -297,6 +318,7 @@ static int64_t wait_after(const struct contract *contract, enum lesson lesson)
 	switch (lesson) {
 	case LEARNED_GOOD: return every_ms;
 	case LEARNED_NOTHING: return at_most(NOBODY_MS, every_ms);
+	case LEARNED_BROKEN:
 	case LEARNED_BAD: break;
 	}
 	if (contract->n_bad < BAD_MAX)

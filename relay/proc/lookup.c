@@ -17,6 +17,7 @@
 #include "relay/lookup/sts.h"
 #include "relay/lookup/url.h"
 #include "relay/proc/clients.h"
+#include "relay/proc/dnssec_mark.h"
 #include "relay/proc/role.h"
 
 enum { POSTS_AT_ONCE = 10 };
@@ -113,7 +114,8 @@ static bool set_up(struct lookup *lookup, char *error, size_t room)
 		if (lookup->https == NULL)
 			return false;
 	}
-	lookup->contract = contract_create(loop, config, lookup->resolver, on_contract, lookup);
+	lookup->contract = contract_create(
+	    loop, config, lookup->resolver, dnssec_mark_is_set(config->spool), on_contract, lookup);
 	return true;
 }
 
@@ -235,6 +237,12 @@ static void on_contract(const struct contract_verdict *verdict, void *arg)
 		log_error("DNSSEC validation does not work here, so DANE is impaired (dane-only "
 			  "partners wait, other mail %s): %s",
 		    lookup->house->config->dns_defer_impaired ? "too" : "goes without it",
+		    verdict->text);
+	else if (verdict->state != lookup->logged && verdict->state == CONTRACT_BROKEN)
+		log_error(
+		    "DNSSEC validation has worked here and fails now, so mail to whom DNS answers "
+		    "can't be believed waits, and DANE is not given up (dns { when-impaired = "
+		    "opportunistic } would): %s",
 		    verdict->text);
 	lookup->logged = verdict->state;
 	resolver = useful_resolver(lookup);

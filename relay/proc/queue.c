@@ -109,7 +109,7 @@ static bool queue_begin(void *self)
 	}
 	queue->office = post_office_create(config, queue->spool, queue->signer);
 	queue->dispatch = dispatch_create(queue->house->loop, config, queue->spool, queue->office);
-	queue->lookup = queue_lookup_create(queue->house->loop, queue->spool);
+	queue->lookup = queue_lookup_create(queue->house->loop, queue->spool, config->spool);
 	queue->exceptions = exceptions_create(queue->house->loop, config);
 	queue->reports =
 	    tlsrpt_create(&(struct tlsrpt_house){ queue->house->loop, config, queue->spool,

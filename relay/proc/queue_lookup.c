@@ -8,6 +8,7 @@
 #include "relay/base/domain.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/proc/dnssec_mark.h"
 #include "relay/spool_policies.h"
 
 enum { ANSWER_TIMEOUT_MS = 90000 };
@@ -22,6 +23,7 @@ struct feeding {
 struct queue_lookup {
 	struct asker *asker;
 	struct spool *spool;
+	const char *directory;
 	struct contract_verdict resolver;
 	TAILQ_HEAD(, feeding) feedings;
 };
@@ -33,13 +35,15 @@ static void keep_policy(struct queue_lookup *lookup, const struct ipc_policy_kee
 static void note_resolver(struct queue_lookup *lookup, const struct ipc_resolver_say *m);
 static void drop(struct feeding *feeding);
 
-struct queue_lookup *queue_lookup_create(struct loop *loop, struct spool *spool)
+struct queue_lookup *queue_lookup_create(
+    struct loop *loop, struct spool *spool, const char *directory)
 {
 	struct queue_lookup *lookup = mem_create(sizeof *lookup);
 
 	lookup->asker = asker_create(loop, ASKER_PLAIN, ANSWER_TIMEOUT_MS);
 	asker_listen(lookup->asker, on_news, on_changed, lookup);
 	lookup->spool = spool;
+	lookup->directory = directory;
 	lookup->resolver.state = CONTRACT_UNKNOWN;
 	TAILQ_INIT(&lookup->feedings);
 	return lookup;
@@ -151,4 +155,6 @@ static void note_resolver(struct queue_lookup *lookup, const struct ipc_resolver
 	snprintf(verdict->text, sizeof verdict->text, "%s", m->text);
 	verdict->since_s = m->since_s;
 	verdict->checked_s = m->checked_s;
+	if (verdict->state == CONTRACT_KEPT)
+		dnssec_mark_set(lookup->directory);
 }

@@ -1,6 +1,7 @@
 /*
  * The queue's dealings with the lookup role: it hands each that comes the MTA-STS policies that are
- * kept, keeps what they fetch, and remembers what they say of the resolver. Lives in the queue role.
+ * kept, keeps what they fetch, and remembers what they say of the resolver (that DNSSEC has worked
+ * here, for good: dnssec_mark.h). Lives in the queue role.
  */
 #pragma once
 
@@ -11,7 +12,9 @@
 
 struct queue_lookup;
 
-struct queue_lookup *queue_lookup_create(struct loop *loop, struct spool *spool);
+/* directory: of the spool; the text is the caller's, and stays. */
+struct queue_lookup *queue_lookup_create(
+    struct loop *loop, struct spool *spool, const char *directory);
 
 /* After the spool is closed, whose callbacks run into it. */
 void queue_lookup_destroy(struct queue_lookup **lookup);

@@ -64,7 +64,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_string_equal(c->dns_check.broken_name, "dnssec-failed.org");
 	assert_string_equal(c->dns_check.unsigned_name, "google.com");
 	assert_int_equal(c->dns_check.every, 3600);
-	assert_false(c->dns_defer_impaired);
+	assert_false(c->dns_defer_impaired || c->dns_forgive_loss);
 	snprintf(path, sizeof path, "%s/route-passwords", p->directory);
 	assert_string_equal(c->route_passwords, path);
 	assert_int_equal(c->tlsrpt.scope, TLSRPT_OFF);
@@ -162,7 +162,7 @@ static void everything_can_be_written(void **state)
 	assert_int_equal(c->delivery.idle_timeout, 9);
 	assert_int_equal(c->delivery.connection_age, 60);
 	assert_int_equal(c->delivery.connection_messages, 4);
-	assert_true(c->dns_defer_impaired);
+	assert_true(c->dns_defer_impaired && !c->dns_forgive_loss);
 	assert_string_equal(c->dns_check.signed_name, "signed.example");
 	assert_string_equal(c->dns_check.broken_name, "");
 	assert_string_equal(c->dns_check.unsigned_name, "a.example");

@@ -38,7 +38,8 @@ static void on_changed(const struct contract_verdict *verdict, void *arg)
 	f->n_checks++;
 }
 
-static struct fixture *fixture_start(const char *names, const char *script)
+static struct fixture *fixture_start_where(
+    const char *names, const char *script, bool has_worked, bool forgives)
 {
 	struct fixture *f = mem_create(sizeof *f);
 	struct config_dns_check *check = &f->config.dns_check;
@@ -47,11 +48,17 @@ static struct fixture *fixture_start(const char *names, const char *script)
 	check->broken_name = (char *)(strchr(names, 'b') != NULL ? "broken.test" : "");
 	check->unsigned_name = (char *)(strchr(names, 'u') != NULL ? "unsigned.test" : "");
 	check->every = 1;
+	f->config.dns_forgive_loss = forgives;
 	f->loop = loop_create();
 	f->resolver = play_resolver_create(f->loop, script);
-	f->contract = contract_create(f->loop, &f->config, f->resolver, on_changed, f);
+	f->contract = contract_create(f->loop, &f->config, f->resolver, has_worked, on_changed, f);
 	assert_int_equal(contract_verdict(f->contract)->checked_s, 0);
 	return f;
+}
+
+static struct fixture *fixture_start(const char *names, const char *script)
+{
+	return fixture_start_where(names, script, false, false);
 }
 
 static void fixture_finish(struct fixture *f)
@@ -188,6 +195,69 @@ static void test_in_a_row(void **state)
 	fixture_finish(f);
 }
 
+/*
+ * Somebody on the way can make signatures fail, and would, if DANE were given up for it. So where they
+ * were good before nothing is: it is broken, and mail waits.
+ */
+static void test_whoever_tampers_wins_nothing(void **state)
+{
+	static const char tampered[] = "signed.test A BOGUS\n" BROKEN "unsigned.test A BOGUS\n";
+	static const struct {
+		const char *name, *script;
+		bool has_worked, forgives;
+		enum contract_state becomes;
+	} table[] = {
+		{ "on the first day", tampered, false, false, CONTRACT_IMPAIRED },
+		{ "after it has worked", tampered, true, false, CONTRACT_BROKEN },
+		{ "the operator has said that it shall go on", tampered, true, true,
+		    CONTRACT_IMPAIRED },
+		{ "only the signed one", "signed.test A BOGUS\n" BROKEN UNSIGNED, true, false,
+		    CONTRACT_BROKEN },
+		{ "only the unsigned one", SIGNED BROKEN "unsigned.test A BOGUS\n", true, false,
+		    CONTRACT_BROKEN },
+		{ "nobody on the way can make what is signed unsigned", BAD, true, false,
+		    CONTRACT_IMPAIRED },
+		{ "nor a broken signature good", SIGNED "broken.test A 192.0.2.3\n" UNSIGNED, true,
+		    false, CONTRACT_IMPAIRED },
+		{ "of both the worse", "signed.test A BOGUS\nbroken.test A 192.0.2.3\n" UNSIGNED,
+		    true, false, CONTRACT_IMPAIRED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct fixture *f = fixture_start_where(
+		    "sbu", table[i].script, table[i].has_worked, table[i].forgives);
+
+		wait_for_checks(f, 2);
+		assert_int_equal(state_of(f), CONTRACT_UNKNOWN);
+		wait_for_checks(f, 3);
+		if (state_of(f) != table[i].becomes)
+			fail_msg("%s: %s", table[i].name, contract_state_name(state_of(f)));
+		if (table[i].becomes == CONTRACT_BROKEN)
+			assert_non_null(
+			    strstr(contract_verdict(f->contract)->text, "[dnssec-broken]"));
+		fixture_finish(f);
+	}
+}
+
+static void test_it_has_worked_a_moment_ago(void **state)
+{
+	struct fixture *f = fixture_start("sbu", GOOD);
+
+	(void)state;
+	wait_for_checks(f, 1);
+	play_resolver_set(f->resolver, "signed.test A BOGUS\n" BROKEN UNSIGNED);
+	wait_for_checks(f, 4);
+	assert_int_equal(state_of(f), CONTRACT_BROKEN);
+	play_resolver_set(f->resolver, NOBODY);
+	wait_for_checks(f, 5);
+	assert_int_equal(state_of(f), CONTRACT_BROKEN);
+	play_resolver_set(f->resolver, GOOD);
+	wait_for_checks(f, 6);
+	assert_int_equal(state_of(f), CONTRACT_KEPT);
+	fixture_finish(f);
+}
+
 /* Bad ones come quickly after each other; good ones take their time. */
 static void test_times(void **state)
 {
@@ -236,6 +306,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_in_a_row),
+		cmocka_unit_test(test_whoever_tampers_wins_nothing),
+		cmocka_unit_test(test_it_has_worked_a_moment_ago),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_destroy),

@@ -60,7 +60,7 @@ static int set_up(void **state)
 	s->listen_fd = listen_open_control(s->path, "nobody", error, sizeof error);
 	if (s->listen_fd < 0)
 		fail_msg("%s", error);
-	s->lookup = queue_lookup_create(s->f.loop, s->f.spool);
+	s->lookup = queue_lookup_create(s->f.loop, s->f.spool, s->f.directory);
 	s->control = control_create(s->f.loop, s->listen_fd,
 	    &(struct control_house){ &s->config, s->f.spool, s->dispatch, s->lookup });
 	s->answer = malloc(ANSWER_MAX);

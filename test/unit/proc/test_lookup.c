@@ -150,6 +150,7 @@ static struct fixture *fixture_start(const char *script)
 	web_say_content(f->web, POLICY);
 	f->script = script;
 	f->config = (struct config){
+		.spool = f->directory,
 		.delivery = { .ca_file = f->ca_file,
 		    .allow_loopback = true,
 		    .ipv4 = true,
@@ -387,9 +388,13 @@ static void n16_the_resolver(void **state)
 	give_policies(f, NULL, true);
 	hears(f, &f->queue, "RESOLVER unknown\nRESOLVER validates\n");
 	play_resolver_set(f->resolver, MAIL WEB "signed.test A BOGUS\n");
-	hears(f, &f->queue, "RESOLVER validates\nRESOLVER validates\nRESOLVER impaired\n");
+	hears(f, &f->queue, "RESOLVER validates\nRESOLVER validates\nRESOLVER broken\n");
 	ask_facts(f, &f->delivery, 1, "d.test", false, 25);
-	hears(f, &f->delivery, "FACTS_SAY 1 d.test 1 hosts impaired sts=none\n");
+	hears(f, &f->delivery, "FACTS_SAY 1 d.test 1 hosts sts=none\n");
+	play_resolver_set(f->resolver, MAIL WEB "signed.test A 192.0.2.1\n");
+	hears(f, &f->queue, "RESOLVER impaired\n");
+	ask_facts(f, &f->delivery, 2, "d.test", false, 25);
+	hears(f, &f->delivery, "FACTS_SAY 2 d.test 1 hosts impaired sts=none\n");
 	/* One that comes in the middle hears it at once. */
 	meet(f, ROLE_QUEUE, &f->queue);
 	hears(f, &f->queue, "RESOLVER impaired\n");

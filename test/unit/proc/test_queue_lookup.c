@@ -18,6 +18,7 @@
 #include "relay/ipc/channel.h"
 #include "relay/net/loop.h"
 #include "relay/proc/exceptions.h"
+#include "relay/proc/dnssec_mark.h"
 #include "relay/proc/queue_lookup.h"
 #include "tls/sts.h"
 
@@ -40,7 +41,7 @@ static int set_up(void **state)
 	struct scene *s = mem_create(sizeof *s);
 
 	fixture_init(&s->f);
-	s->lookup = queue_lookup_create(s->f.loop, s->f.spool);
+	s->lookup = queue_lookup_create(s->f.loop, s->f.spool, s->f.directory);
 	*state = s;
 	return 0;
 }
@@ -201,6 +202,22 @@ static void the_resolver_is_remembered(void **state)
 	assert_int_equal(verdict->state, CONTRACT_IMPAIRED);
 }
 
+/* Once it has worked, that is known for good; nothing else leaves a mark. */
+static void that_DNSSEC_has_worked_is_never_forgotten(void **state)
+{
+	struct scene *s = *state;
+	struct ipc_message m = { .type = IPC_RESOLVER, .fd = -1 };
+	struct played *played = come_and_load(s, 0);
+
+	wait_for_resolver(s, played, "nothing is secure");
+	assert_false(dnssec_mark_is_set(s->f.directory));
+	m.resolver_say = (struct ipc_resolver_say){ CONTRACT_KEPT, "validates", 7, 8 };
+	channel_send(played->channel, &m);
+	wait_for_resolver(s, played, "and no more");
+	assert_true(dnssec_mark_is_set(s->f.directory));
+	assert_false(dnssec_mark_is_set("/nonexistent"));
+}
+
 /* ---- exceptions ---- */
 
 static bool log_has(const char *path, const char *part)
@@ -261,6 +278,7 @@ int main(void)
 		CASE(what_is_out_of_bounds_is_not_kept),
 		CASE(a_lookup_that_goes_while_it_is_told_hurts_nobody),
 		CASE(the_resolver_is_remembered),
+		CASE(that_DNSSEC_has_worked_is_never_forgotten),
 		CASE(T24_exceptions_are_told_when_they_begin_and_end),
 	};
 
