@@ -321,6 +321,17 @@ def settle_beside_dane(zoo):
              "is false")
     a.spoil(f"_25._tcp.{a.hosts[0].name}", "TLSA")
 
+    for name, verdict, make, about in (
+            ("sts-right-dane-unusable", DELIVER, zoo.authority.issue, "and MTA-STS is content"),
+            ("sts-wrong-dane-unusable", LATER, self_signed, "and an enforced policy is not content: "
+             "records that authenticate nobody take nothing off it")):
+        a = zoo.animal(name, "T5 T18", verdict, "RFC 8461 5; RFC 7672 2.2",
+                       f"the only TLSA record is unusable, {about}", SIGNED)
+        host = a.host(certificate=make(f"mx.{a.domain}"))
+        a.tlsa(host.name, "3 7 1 " + "5a" * 32)
+        a.policy(policy([host.name]))
+        a.finger_unknowing = UNKNOWING
+
     a = one(zoo, "sts-in-signed-zone", "T18 T21", LATER, "RFC 8461 2, 5",
             "signed, without TLSA: MTA-STS decides, and the certificate is self-signed", SIGNED)
 
