@@ -393,6 +393,7 @@ static enum flow commit(struct accept *a)
 		.is_bulk = a->account->stream == STREAM_BULK,
 		.requires_tls = a->requires_tls,
 		.tls_optional = a->tls_optional,
+		.tls_floor = a->account->tls_floor,
 		.recipients = (char **)(uintptr_t)a->recipients,
 		.n_recipients = a->n_recipients };
 	struct ipc_message m = { .type = IPC_COMMIT_ASK, .fd = -1 };

@@ -40,14 +40,15 @@ bool locate_plan(const struct config *config, const char *domain, const struct m
 }
 
 /*
- * An account that is no more has no floor; our own mail has no account. A notification is not held
+ * An account that is no more has the floor it had; our own mail has no account, and none. A notification is not held
  * back for want of REQUIRETLS (RFC 8689 5).
  */
 static struct route_wish wish_of(const struct config *config, const struct message *message)
 {
 	const struct config_account *account = config_find_account(config, message->account);
 
-	return (struct route_wish){ .floor = account != NULL ? account->tls_floor : TLS_NONE,
+	return (
+	    struct route_wish){ .floor = account != NULL ? account->tls_floor : message->tls_floor,
 		.requires_tls = message->requires_tls,
 		.is_notification = *message->sender == '\0',
 		.tls_optional = message->tls_optional };

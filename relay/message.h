@@ -10,6 +10,7 @@
 
 #include "relay/base/outcome.h"
 #include "relay/base/queue_id.h"
+#include "relay/base/tls_level.h"
 
 /* A run of bytes in a segment of the spool, with the CRC-32 that proves it whole. */
 struct extent {
@@ -35,6 +36,9 @@ struct message {
 	bool requires_tls; /* MAIL FROM had REQUIRETLS (RFC 8689 2) */
 	bool tls_optional; /* its header has TLS-Required: No (RFC 8689 5), and not requires_tls */
 	bool is_report;    /* our own TLS report: never itself the subject of one (RFC 8460 3) */
+	enum tls_level
+	    tls_floor; /* of the account when it was accepted: what it is held to should the
+				   * account be no more */
 	char **recipients;
 	size_t n_recipients;
 };

@@ -35,6 +35,7 @@ void message_encode_job(const struct message *m, const uint32_t *places, struct 
 	wire_put_u8(out, m->requires_tls);
 	wire_put_u8(out, m->tls_optional);
 	wire_put_u8(out, m->is_report);
+	wire_put_u8(out, (uint8_t)m->tls_floor);
 	wire_put_u32(out, (uint32_t)m->n_recipients);
 	for (size_t i = 0; i < m->n_recipients; i++) {
 		wire_put_u32(out, places != NULL ? places[i] : (uint32_t)i);
@@ -48,6 +49,15 @@ static void get_extent(struct wire_reader *r, struct extent *e)
 	e->length = wire_get_u64(r);
 	e->checksum = wire_get_u32(r);
 	if (e->offset > INT64_MAX / 2 || e->length > INT64_MAX / 2)
+		r->failed = true;
+}
+
+static void get_floor(struct wire_reader *r, enum tls_level *floor)
+{
+	uint8_t number = wire_get_u8(r);
+
+	*floor = (enum tls_level)number;
+	if (number > TLS_DANE_ONLY)
 		r->failed = true;
 }
 
@@ -86,6 +96,7 @@ bool message_decode_job(struct slice bytes, struct message *m, uint32_t **places
 	m->requires_tls = wire_get_u8(&r) != 0;
 	m->tls_optional = wire_get_u8(&r) != 0;
 	m->is_report = wire_get_u8(&r) != 0;
+	get_floor(&r, &m->tls_floor);
 	m->n_recipients = wire_get_count(&r, 9);
 	if (m->n_recipients > MESSAGE_RECIPIENTS_MAX) {
 		m->n_recipients = 0;

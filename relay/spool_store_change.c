@@ -109,7 +109,7 @@ int store_add_message(struct store *store, const struct message *message, bool i
 	if (rc == 0 && is_new && is_refused(store, outcome))
 		return 0;
 	if (rc == -1 ||
-	    store_run(store_bind(store, STORE_add_message, "tiiiiiiiittttiiiiiiii", message->id,
+	    store_run(store_bind(store, STORE_add_message, "tiiiiiiiittttiiiiiiiti", message->id,
 		(int64_t)message->segment, (int64_t)message->header.offset,
 		(int64_t)message->header.length, (int64_t)message->header.checksum,
 		(int64_t)message->body.offset, (int64_t)message->body.length,
@@ -117,7 +117,8 @@ int store_add_message(struct store *store, const struct message *message, bool i
 		message->from_domain, message->message_id, message->arrived_s, message->expires_s,
 		(int64_t)message->is_8bit, (int64_t)message->is_bulk,
 		(int64_t)message->requires_tls, (int64_t)message->tls_optional,
-		(int64_t)message->is_report, (int64_t)message->n_recipients)) == -1)
+		(int64_t)message->is_report, tls_level_name(message->tls_floor),
+		(int64_t)message->n_recipients)) == -1)
 		return -1;
 	number = sqlite3_last_insert_rowid(store->db);
 	if (add_recipients(store, message, number, now_s) == -1)

@@ -168,7 +168,7 @@ static int take_job(struct store *store, struct search *search, int64_t number, 
 static int read_message(struct store *store, int64_t number, struct message *message)
 {
 	sqlite3_stmt *row = store_bind(store, STORE_read_message, "i", number);
-	char *id;
+	char *id, *floor;
 
 	if (store_step(row) != 1)
 		return -1;
@@ -193,6 +193,11 @@ static int read_message(struct store *store, int64_t number, struct message *mes
 	message->requires_tls = sqlite3_column_int64(row, 16) != 0;
 	message->tls_optional = sqlite3_column_int64(row, 17) != 0;
 	message->is_report = sqlite3_column_int64(row, 18) != 0;
+	floor = store_text(row, 19);
+	/* A word that is none of ours demands all that there is. */
+	if (!tls_level_parse(floor, &message->tls_floor))
+		message->tls_floor = TLS_DANE_ONLY;
+	free(floor);
 	sqlite3_reset(row);
 	return 0;
 }

@@ -69,6 +69,7 @@ static const char *const STEPS[] = {
 	"ALTER TABLE messages ADD COLUMN requires_tls INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE messages ADD COLUMN tls_optional INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE messages ADD COLUMN is_report INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE messages ADD COLUMN tls_floor TEXT NOT NULL DEFAULT 'none';"
 	/* MTA-STS policies in force (RFC 8461 3.3). */
 	"CREATE TABLE sts_policies ("
 	" domain TEXT PRIMARY KEY,"

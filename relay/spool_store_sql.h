@@ -19,8 +19,8 @@
 	    "INSERT INTO messages (id, segment, header_offset, header_length, header_checksum,"    \
 	    " body_offset, body_length, body_checksum, size, sender, account, from_domain,"        \
 	    " message_id, arrived_s, expires_s, is_8bit, is_bulk, requires_tls, tls_optional,"     \
-	    " is_report, n_living)"                                                                \
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")             \
+	    " is_report, tls_floor, n_living)"                                                     \
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")          \
 	X(add_recipient, "INSERT INTO recipients (message, place, address, domain, next_try_s)"    \
 			 " VALUES (?, ?, ?, ?, ?)")                                                \
 	X(settle_recipient,                                                                        \
@@ -136,7 +136,7 @@
 	X(read_message,                                                                            \
 	    "SELECT id, segment, header_offset, header_length, header_checksum, body_offset,"      \
 	    " body_length, body_checksum, sender, account, from_domain, message_id, arrived_s,"    \
-	    " expires_s, is_8bit, is_bulk, requires_tls, tls_optional, is_report"                  \
+	    " expires_s, is_8bit, is_bulk, requires_tls, tls_optional, is_report, tls_floor"       \
 	    " FROM messages WHERE number = ?")                                                     \
 	X(read_job,                                                                                \
 	    "SELECT place, address, n_attempts, next_try_s FROM recipients"                        \

@@ -157,3 +157,21 @@ def test_TLS_Required_No_does_not_waive_what_the_operator_asks(lab):
     send(lab, "anna@club.example", demand=False, TLS_Required="No")
     lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred")
     assert lab.sink.events("message") == []
+
+
+def test_the_floor_of_an_account_outlives_it(lab):
+    """Mail that was taken under a floor keeps it when the account is written no more."""
+    host = lab.receiver("club.example", tls=False)
+    lab.seal()
+    lab.zegel.add_account(*lab.login, senders=["@shop.example"], **{"tls-floor": "encrypt"})
+    lab.start()
+    send(lab, "anna@club.example", demand=False)
+    lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred")
+    del lab.zegel.accounts[FROM]
+    lab.zegel.write()
+    lab.zegel.reload()
+    lab.zegel.wait_log("the new configuration is in force")
+    lab.zegel.retry()
+    lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred", n=2)
+    lab.zegel.wait_log(rf"required=encrypt by=account .*host={host}", n=2)
+    assert lab.sink.events("message") == []

@@ -177,6 +177,7 @@ static void requiretls_and_its_contrary_are_told_to_the_queue(void **state)
 	};
 	struct scene *s = *state;
 
+	s->h.account.tls_floor = TLS_VERIFY;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const struct message *m = &s->h.commits[i];
 		char *text;
@@ -188,6 +189,7 @@ static void requiretls_and_its_contrary_are_told_to_the_queue(void **state)
 		assert_int_equal(s->outcome.code, 250);
 		assert_int_equal(m->requires_tls, cases[i].wants_required);
 		assert_int_equal(m->tls_optional, cases[i].wants_optional);
+		assert_int_equal(m->tls_floor, TLS_VERIFY);
 		text = house_read(&s->h, m->segment, &m->header);
 		assert_non_null(strstr(text, cases[i].field));
 		free(text);

@@ -28,6 +28,7 @@ static void fill(struct message *m)
 		.expires_s = 1800000000,
 		.is_8bit = true,
 		.is_bulk = true,
+		.tls_floor = TLS_VERIFY,
 		.n_recipients = 2 };
 	m->recipients = mem_create(2 * sizeof *m->recipients);
 	m->recipients[0] = mem_copy_text("a@one.test");
@@ -63,6 +64,7 @@ static void all_fields_come_back(void **state)
 	assert_string_equal(again.message_id, m.message_id);
 	assert_true(again.arrived_s == m.arrived_s && again.expires_s == m.expires_s);
 	assert_true(again.is_8bit && again.is_bulk);
+	assert_int_equal(again.tls_floor, TLS_VERIFY);
 	assert_int_equal(again.n_recipients, 2);
 	assert_string_equal(again.recipients[1], "b@one.test");
 	assert_int_equal(again_places[0], 7);

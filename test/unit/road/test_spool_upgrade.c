@@ -211,6 +211,7 @@ static void Q17_a_full_queue_of_format_1_loses_nothing(void **state)
 		assert_int_equal(spool_check_extent(fd, &m->header), 0);
 		assert_int_equal(spool_check_extent(fd, &m->body), 0);
 		assert_false(m->requires_tls || m->tls_optional || m->is_report);
+		assert_int_equal(m->tls_floor, TLS_NONE);
 		close(fd);
 	}
 	found_finish(&found);
@@ -272,7 +273,9 @@ static void what_is_demanded_of_tls_is_kept(void **state)
 {
 	static const struct {
 		bool requires_tls, tls_optional, is_report;
-	} CASES[] = { { true, false, false }, { false, true, false }, { false, true, true } };
+		enum tls_level floor;
+	} CASES[] = { { true, false, false, TLS_NONE }, { false, true, false, TLS_ENCRYPT },
+		{ false, true, true, TLS_DANE_ONLY } };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -284,6 +287,7 @@ static void what_is_demanded_of_tls_is_kept(void **state)
 		m.requires_tls = CASES[i].requires_tls;
 		m.tls_optional = CASES[i].tls_optional;
 		m.is_report = CASES[i].is_report;
+		m.tls_floor = CASES[i].floor;
 		outcome = fixture_commit(f, &m);
 		assert_true(outcome_is_ok(&outcome));
 		fixture_close(f);
@@ -294,6 +298,7 @@ static void what_is_demanded_of_tls_is_kept(void **state)
 		assert_int_equal(found.jobs[0].message.requires_tls, CASES[i].requires_tls);
 		assert_int_equal(found.jobs[0].message.tls_optional, CASES[i].tls_optional);
 		assert_int_equal(found.jobs[0].message.is_report, CASES[i].is_report);
+		assert_int_equal(found.jobs[0].message.tls_floor, CASES[i].floor);
 		found_finish(&found);
 		assert_int_equal(fixture_remove(f, m.id), 1);
 		message_finish(&m);
