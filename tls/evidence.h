@@ -44,7 +44,7 @@ struct tls_evidence {
 	char cipher[64];   /* "TLS_AES_256_GCM_SHA384" */
 	int bits, of_bits; /* "(256/256 bits)" */
 	enum tls_trust trust;
-	enum tls_level achieved; /* encrypt, verify, secure, fingerprint, dane */
+	enum tls_level achieved; /* encrypt, verify, secure, fingerprint, dane, mta-sts */
 	enum tls_proof proof;
 	char name[DOMAIN_MAX]; /* the name in the certificate that matched; "" if none did */
 	char authority[128];   /* who vouched for the chain; "" if only a key did, or nobody */
