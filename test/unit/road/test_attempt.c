@@ -10,8 +10,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attempt_stage.h"
+#include "relay/base/log.h"
 
 struct scene {
 	const char *name;
@@ -326,6 +328,100 @@ static void test_longest(void **state)
 	act_end(&act);
 }
 
+/* What the log holds since it was opened. */
+static char *read_log(const char *path)
+{
+	static char text[16384];
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof text - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* Rules that are not enforced refuse nothing, and say so; so does an exception. */
+static void test_watches(void **state)
+{
+	static const struct {
+		const char *name;
+		enum demand observed;
+		enum sts_mode mode;
+		bool sts_forbids;
+		const char *exception;
+		const char *said[3], *unsaid;
+		const char *evidence;
+	} rows[] = {
+		{ "both would pass", SECURE, STS_MODE_TESTING, false, "", { "achieved=" },
+		    "warning", "host=mx.example observe=would-pass sts=would-pass" },
+		{ "a partner rule that is observed", SECURE_OTHER_NAME, STS_MODE_TESTING, false, "",
+		    { "whose rule is only observed, would have refused mx.example[127.0.0.1]:",
+			"[partner-tls-name]", "[partner-observe]" },
+		    "[sts-testing]", "observe=would-fail:partner-tls-name sts=would-pass" },
+		{ "T21: MTA-STS in testing", SECURE, STS_MODE_TESTING, true, "",
+		    { "the MTA-STS policy of example.net, in testing, would have refused",
+			"[sts-mx-name]", "[sts-testing]" },
+		    "[partner-observe]", "observe=would-pass sts=would-fail:sts-mx-name" },
+		{ "T18: MTA-STS behind DANE is no news", SECURE, STS_MODE_ENFORCE, true, "",
+		    { "achieved=" }, "warning", "observe=would-pass sts=would-fail:sts-mx-name" },
+		{ "an exception", SECURE, STS_MODE_TESTING, false, "until 2026-12-01 (ticket 123)",
+		    { "by the exception of partner bank.example, until 2026-12-01 (ticket 123)",
+			"[partner-exception]" },
+		    "[partner-observe]", "exception=\"until 2026-12-01 (ticket 123)\"" },
+	};
+	const struct stage *stage = *state;
+	char path[FORGE_PATH_MAX], error[200];
+
+	forge_path(stage->directory, "log", path);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct scene scene = { .name = rows[i].name,
+			HOSTS({ TAKES_TLS }),
+			.n_recipients = 1,
+			.wanted = { { 250, "queued" } },
+			.evidence = rows[i].evidence };
+		struct plan_watch *watches;
+		struct act act;
+		char *log;
+
+		unlink(path);
+		assert_int_equal(log_open(path, LOG_LEVEL_INFO, error, sizeof error), 0);
+		set_stage(&act, stage, &scene);
+		strcpy(act.plan.partner, "bank.example");
+		strcpy(act.plan.exception, rows[i].exception);
+		act.plan.sts.has_policy = true;
+		act.plan.sts.policy.mode = rows[i].mode;
+		watches = act.plan.hosts[0].watches;
+		act.plan.hosts[0].n_watches = 2;
+		watches[0].demand = DEMAND_PARTNER;
+		demand_set(stage, rows[i].observed, &watches[0].tls);
+		outcome_ok(&watches[0].unusable);
+		watches[1].demand = DEMAND_MTA_STS;
+		demand_set(stage, SECURE, &watches[1].tls);
+		watches[1].tls.level = TLS_MTA_STS;
+		watches[1].tls.demand = DEMAND_MTA_STS;
+		outcome_ok(&watches[1].unusable);
+		if (rows[i].sts_forbids)
+			outcome_say(&watches[1].unusable, 451, "4.7.0", "sts-mx-name", "not named");
+		act_attempt(&act, 0);
+		loop_run(act.loop);
+		check(&scene, &act);
+		act_end(&act);
+		log_close();
+		log = read_log(path);
+		for (size_t k = 0; k < 3 && rows[i].said[k] != NULL; k++) {
+			if (strstr(log, rows[i].said[k]) == NULL)
+				fail_msg("%s: not said: \"%s\" in\n%s", rows[i].name,
+				    rows[i].said[k], log);
+		}
+		if (strstr(log, rows[i].unsaid) != NULL)
+			fail_msg("%s: said: %s", rows[i].name, log);
+	}
+	unlink(path);
+	assert_int_equal(log_open("stderr", LOG_LEVEL_INFO, error, sizeof error), 0);
+}
+
 /* Our login at a next hop: offered under TLS, or not used at all. */
 static void test_login(void **state)
 {
@@ -389,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_refused_plan),
 		cmocka_unit_test(test_no_lookup),
 		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_watches),
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_cancel),
 	};

@@ -44,6 +44,7 @@ struct turn {
 	bool other_host;    /* the same address, but another name */
 	bool facts_are_old; /* they hold for no time */
 	bool is_hurried;
+	bool observes;         /* a rule of the partner's that it does not meet */
 	const char *idle_word; /* what the peer says afterwards, unasked */
 };
 
@@ -82,6 +83,11 @@ static const struct scene scenes[] = {
 	    { { ENCRYPT, QUEUED, "" }, { SECURE_OTHER_NAME, { 454, "partner-tls-name" }, "" } } },
 	{ "a laxer demand", SCRIPTS(LINES(HELLO_TLS, SHAKE, MAIL1, MAIL1, QUITS)),
 	    { { SECURE, QUEUED, "" }, { MAY, QUEUED, "required=may by=default" } } },
+	{ "a rule that is observed is judged of a kept one too",
+	    SCRIPTS(LINES(HELLO_TLS, SHAKE, MAIL1, MAIL1, QUITS)),
+	    { { MAY, QUEUED, "host=mx.example" },
+		{ MAY, QUEUED, " reused observe=would-fail:partner-tls-name",
+		    .observes = true } } },
 	{ "plaintext never where TLS is demanded",
 	    SCRIPTS(LINES(HELLO, MAIL1, QUITS), LINES(HELLO_TLS, SHAKE, MAIL1, QUITS)),
 	    { { MAY, QUEUED, "" }, { ENCRYPT, QUEUED, "achieved=encrypt" } } },
@@ -279,6 +285,11 @@ static void make_plan(struct act *act, const struct stage *stage, const struct t
 		.n_hosts = 1,
 		.valid_until_ms = clock_monotonic_ms() + (turn->facts_are_old ? 0 : 60000) };
 	strcpy(host->name, turn->other_host ? "mx2.example" : "mx.example");
+	if (turn->observes) {
+		host->n_watches = 1;
+		host->watches[0].demand = DEMAND_PARTNER;
+		demand_set(stage, SECURE_OTHER_NAME, &host->watches[0].tls);
+	}
 	demand_set(stage, turn->demand, &host->tls);
 	host->addresses[0].ipv4 = (struct sockaddr_in){ .sin_family = AF_INET,
 		.sin_port = htons(peer_port(act->peers[0])),
