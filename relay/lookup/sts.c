@@ -16,6 +16,8 @@
 #include "relay/lookup/https.h"
 #include "relay/lookup/sts_cache.h"
 
+enum { SWEEP_LEAST_MS = 200 }; /* between two looks at all that is kept */
+
 struct sts_question {
 	TAILQ_ENTRY(sts_question) link;
 	struct sts *sts;
@@ -427,7 +429,7 @@ static void on_sweep(void *arg)
 		if (due_ms < wait_ms)
 			wait_ms = due_ms;
 	}
-	timer_set(sts->sweep, wait_ms < 1000 ? 1000 : wait_ms);
+	timer_set(sts->sweep, wait_ms < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : wait_ms);
 }
 
 /* In how many milliseconds it wants to be looked at again; it may be gone. */
@@ -452,7 +454,7 @@ static int64_t sweep_domain(struct sts_domain *domain, int64_t now_s, int64_t no
 		return STS_SWEEP_MS;
 	}
 	due_s = domain->refresh_s > now_s ? domain->refresh_s : domain->expires_s;
-	return due_s - now_s < STS_SWEEP_MS / 1000 ? (due_s - now_s) * 1000 : STS_SWEEP_MS;
+	return due_s * 1000 - clock_wall_ms();
 }
 
 static void refresh(struct sts_domain *domain)
