@@ -3,7 +3,10 @@ that are tried before they hold, exceptions that end. What needs one message onl
 import datetime
 import time
 
+import pytest
+
 from lab import client, website
+from lab.certs import wrong_tlsa
 from lab.place import until
 
 DOMAIN = "bank.plain"  # not signed: DANE has no say
@@ -111,6 +114,20 @@ def test_T24_a_partner_is_observed_then_required_then_excepted(lab):
     assert len(lab.sink.messages(SOMEBODY)) == 2
     status = lab.zegel.command("status").stdout
     assert f"exception  partner {DOMAIN}: is over since" in status and "ticket 123" in status
+
+
+@pytest.mark.parametrize("level,wrong,bare", [
+    ("may", "sent", "sent"), ("encrypt", "sent", "deferred"), ("dane", "deferred", "deferred")])
+def test_T13_hosts_with_records_that_insecure_mx_records_name(lab, level, wrong, bare):
+    """RFC 7672 2.2.1: DANE MAY be used with them. wrong: a host whose record does not match;
+    bare: one that offers no TLS."""
+    lab.receiver("wrong.plain", host="mx.wrong.example", tlsa=[wrong_tlsa()])
+    lab.receiver("bare.plain", host="mx.bare.example", tlsa=[wrong_tlsa()], tls=False)
+    lab.zegel.sections["delivery"]["dane-insecure-mx"] = level
+    lab.start()
+    for domain, status in (("wrong", wrong), ("bare", bare)):
+        send(lab, f"anna@{domain}.plain")
+        lab.zegel.wait_log(rf"to=<anna@{domain}\.plain>.*status={status}")
 
 
 def reload(lab):
