@@ -5,6 +5,7 @@ nothing is asked for here. What is expected of each comes from the RFC that its 
 how the relay decides.
 """
 import dataclasses
+import fnmatch
 import itertools
 
 from certificates import Authority, Certificate
@@ -71,7 +72,7 @@ class Animal:
         self.partner_name = None  # for which name, if not its domain
         self.route = None
         self.at = None  # the host that must get the message, if not any
-        self.reason = None  # the name that the refusal must bear, if only one will do
+        self.reason = None  # of a refusal: the relay's name for it; "" if the host refused
         self.is_slow = False  # takes a minute, and so begins first
         self.shows = []  # words that the evidence of its delivery must have
         self.enforces = True  # a byte of the message in the clear is a failure
@@ -164,6 +165,16 @@ class Zoo:
         self.animals.append(animal)
         return animal
 
+    def refused_for(self, reason, *names):
+        """Those animals that are refused must be for this reason, and not for another by chance."""
+        for name in names:
+            matching = [a for a in self.animals if a.verdict in (LATER, NEVER) and a.reason is None
+                        and fnmatch.fnmatchcase(a.name, name)]
+            if not matching:
+                raise ValueError(f"no animal {name} is refused without a reason yet")
+            for animal in matching:
+                animal.reason = reason
+
     def own_zone(self, signed=True):
         """One more rogue zone: a resolver soon avoids a server that was silent about its zone."""
         name = f"rogue{len(self.rogue_zones)}.example"
@@ -189,4 +200,7 @@ def furnish():
     zoo = Zoo()
     for species in (chains, records, names, handshakes, policies, partners, next_hops, demands):
         species.settle(zoo)
+    without = [a.name for a in zoo.animals if a.verdict in (LATER, NEVER) and a.reason is None]
+    if without:
+        raise ValueError(f"refused, and nobody says for which reason: {' '.join(without)}")
     return zoo

@@ -1,6 +1,6 @@
-"""Certificates as hosts of the zoo show them: good, expired, of another name, of a stranger's authority.
+"""Certificates as hosts of the zoo show them: good, over, of another name, of a stranger's authority.
 
-Made in memory, hundreds in a second; lab.certs makes the few of a scenario with the openssl command.
+Made in memory, hundreds in a second; lab.certs makes the few of a scenario with openssl.
 """
 import datetime
 import hashlib

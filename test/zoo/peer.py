@@ -5,6 +5,7 @@ done in memory, over plain streams: so every flight of a handshake can be held b
 or answered with something else. What a client says in the clear is kept and counted.
 """
 import asyncio
+import functools
 import json
 import pathlib
 import re
@@ -149,7 +150,9 @@ class Talk:
 
     def _context(self):
         host = self.host
-        shown = host["later"] if self.house.is_late and "later" in host else [host["chain"], host["key"]]
+        shown = host["chain"], host["key"]
+        if self.house.is_late and "later" in host:
+            shown = host["later"]
         context = _context_of(*shown, host)
 
         def choose(connection, name, _):
@@ -238,6 +241,7 @@ def _extensions(talk):
 
 
 def _instead_of_starttls(act):
+    @functools.wraps(act)
     async def script(talk):
         await serve(talk, at="STARTTLS", instead=act)
     return script
@@ -334,8 +338,7 @@ class House:
         except asyncio.TimeoutError:
             ended = "stayed too long"
         finally:
-            self.tell(closed=host["name"], address=writer.get_extra_info("sockname")[0],
-                      client=writer.get_extra_info("peername")[0],
+            self.tell(closed=host["name"], address=_address(writer, "sockname"), client=_address(writer, "peername"),
                       tls=talk.tls.version() if talk.tls else None, sni=talk.sni,
                       clear=talk.clear, secure=talk.secure, ended=ended,
                       canary=talk.clear_bytes.count(b"zegel-canary"))
@@ -362,8 +365,13 @@ class House:
             pass
         finally:
             self.tell(site=site["name"], request=line.decode("latin-1"),
-                      client=writer.get_extra_info("peername")[0])
+                      client=_address(writer, "peername"))
             writer.close()
+
+
+def _address(writer, which):
+    name = writer.get_extra_info(which)  # None, once the other side has gone
+    return name[0] if name else None
 
 
 async def main(path):

@@ -27,9 +27,11 @@ def judge_all(world, findings, fingers, clients):
     for animal in world.zoo.animals:
         line = Line(animal, findings.get(animal.name), fingers.get(animal.name),
                     clients.get(animal.name))
-        line.clear_bytes = sum(clear.get(h.name, 0) for h in animal.hosts if must_be_mute(animal, h))
-        line.rightly_clear_bytes = sum(clear.get(h.name, 0) for h in animal.hosts) \
-            - line.clear_bytes
+        for host in animal.hosts:
+            if must_be_mute(animal, host):
+                line.clear_bytes += clear.get(host.name, 0)
+            else:
+                line.rightly_clear_bytes += clear.get(host.name, 0)
         _judge(line)
         lines.append(line)
     return lines
@@ -55,8 +57,9 @@ def _judge(line):
         line.faults.append(f"zegel: {finding.verdict} [{finding.reason}] {finding.text}")
     if animal.at is not None and finding.host.partition("[")[0] != animal.at.name:
         line.faults.append(f"zegel: delivered to {finding.host}, not {animal.at.name}")
-    if animal.reason and finding.reason != animal.reason:
-        line.faults.append(f"zegel: the reason is {finding.reason}, not {animal.reason}")
+    if animal.reason is not None and finding.reason != animal.reason:
+        line.faults.append(f"zegel: for [{finding.reason}], not for [{animal.reason}]: "
+                           f"{finding.text}")
     for words in animal.shows:
         if finding.verdict == animal.verdict and words not in finding.evidence:
             line.faults.append(f"zegel: no {words} in its evidence: {finding.evidence}")
@@ -66,7 +69,8 @@ def _judge(line):
             ("REQUIRETLS" in finding.options.upper()) != bool(animal.told):
         line.faults.append(f"zegel: said {finding.options}")
     if animal.finger_unknowing:
-        if line.finger.verdict != SILENT and _coarse(line.finger.verdict) != _coarse(animal.verdict):
+        if line.finger.verdict != SILENT \
+                and _coarse(line.finger.verdict) != _coarse(animal.verdict):
             line.remarks.append(f"posttls-finger: {animal.finger_unknowing}")
     else:
         _judge_oracle(line, "posttls-finger", line.finger, animal.finger)
@@ -122,8 +126,8 @@ def _said(opinion):
 def _print_end(lines, reports):
     hosts = [(a, host) for a in (line.animal for line in lines) for host in a.hosts]
     mute = sum(must_be_mute(*one) for one in hosts)
-    print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the {mute} hosts where the plan "
-          f"demands TLS: {sum(line.clear_bytes for line in lines)}")
+    print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the {mute} hosts where the "
+          f"plan demands TLS: {sum(line.clear_bytes for line in lines)}")
     print(f"at the {len(hosts) - mute} others: {sum(line.rightly_clear_bytes for line in lines)}")
     if reports:
         print(reports)

@@ -1,4 +1,4 @@
-"""The zoo's surroundings: name servers, a validating resolver for the oracles, the hosts, and Zegel.
+"""The zoo's surroundings: name servers, a validating resolver for the oracles, hosts, and Zegel.
 
 Lives in a network namespace of its own (see run): so ports 25, 53 and 443 are free, addresses are
 those of the animals, and nothing can leave.
@@ -99,7 +99,8 @@ class World:
         until(lambda: listens("127.0.0.1", 53), 20, self.place.output("unbound"))
         resolv = directory / "resolv.conf"
         resolv.write_text("nameserver 127.0.0.1\noptions edns0 trust-ad timeout:20 attempts:1\n")
-        subprocess.run(["mount", "--bind", resolv, os.path.realpath("/etc/resolv.conf")], check=True)
+        subprocess.run(["mount", "--bind", resolv, os.path.realpath("/etc/resolv.conf")],
+                       check=True)
 
     # ---- hosts ----
 
@@ -133,7 +134,9 @@ class World:
         settings = directory / "settings.json"
         settings.write_text(json.dumps({"hosts": hosts, "sites": sites}))
         self.events_path = directory / "events.jsonl"
-        self.peers = self.place.start([sys.executable, "-B", HERE / "peer.py", settings], "peers")
+        # Python warns of the old versions of TLS, which some hosts are there to speak.
+        self.peers = self.place.start(
+            [sys.executable, "-B", "-W", "ignore", HERE / "peer.py", settings], "peers")
         until(lambda: self.events("ready"), 30, f"the hosts listen\n{self.place.output('peers')}")
 
     def become_late(self):
@@ -149,6 +152,10 @@ class World:
         """Whatever connection is kept closes, so that everything that was heard has been told."""
         self.zegel.stop(30)
         self.place.stop(self.peers)
+
+    def host_errors(self):
+        """What went wrong in the hosts' own process: then what was seen is not what was meant."""
+        return self.place.output("peers")
 
     def events(self, key):
         if not self.events_path.exists():

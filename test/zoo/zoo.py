@@ -50,9 +50,10 @@ def show_table(names):
             found = [one.result() for one in asked]
         place.end_visits()
         lines = table.judge_all(place, *found)
+        errors = place.host_errors()
     finally:
         reports = place.close()
-    status = table.print_all(lines, reports)
+    status = table.print_all(lines, errors + reports)
     print(f"in {time.monotonic() - began:.0f} s: "
           + ", ".join(f"{name} {seconds:.0f}" for name, seconds in took))
     return status

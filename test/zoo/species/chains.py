@@ -15,6 +15,8 @@ def settle(zoo):
     settle_longer(zoo)
     settle_names(zoo)
     settle_odd(zoo)
+    zoo.refused_for("starttls-missing", "u???-no-starttls")
+    zoo.refused_for("dane-mismatch", "*")
 
 
 def judged(animal, host):

@@ -10,6 +10,16 @@ def settle(zoo):
     settle_floors(zoo)
     settle_requiretls(zoo)
     settle_tls_required_no(zoo)
+    zoo.refused_for("requiretls-missing", "requiretls-*-not-offered", "requiretls-offered-in-clear")
+    zoo.refused_for("requiretls-mx-insecure", "requiretls-insecure")
+    zoo.refused_for("tlsa-lookup-failed", "requiretls-lookup-fails")
+    zoo.refused_for("requiretls-tls", "requiretls-*")
+    zoo.refused_for("starttls-missing", "*-no-starttls", "floor-encrypt-over-partner-may")
+    zoo.refused_for("dane-required", "floor-dane-only-*")
+    zoo.refused_for("dane-mismatch", "floor-verify-dane-wrong", "tls-required-no-odd-value")
+    zoo.refused_for("tls-name", "floor-verify-wrong-name")
+    zoo.refused_for("partner-tls-untrusted", "tls-required-no-partner")
+    zoo.refused_for("tls-untrusted", "*")
 
 
 def one(zoo, name, cases, verdict, rule, about, zone=SIGNED, certificate=self_signed, right=None,

@@ -4,6 +4,7 @@ from cryptography.hazmat.primitives import hashes
 from animal import DELIVER, LATER, PLAIN, Differs
 from certificates import self_signed
 
+DROPPED = "Postfix drops what came behind the 220 in the clear, and goes on"
 # Without a demand a failed handshake may be followed by plaintext (RFC 7435 3), later and not at
 # once: README, "TLS that is demanded never becomes plaintext".
 LATER_IN_CLEAR = "RFC 7435 3; the relay tries in the clear at a later attempt only"
@@ -15,6 +16,14 @@ def settle(zoo):
     settle_stalls(zoo)
     settle_old(zoo)
     settle_fine(zoo)
+    zoo.refused_for("starttls-missing", "no-starttls", "starttls-hidden")
+    zoo.refused_for("", "starttls-4*")  # the host's own words
+    zoo.refused_for("starttls-refused", "starttls-5*", "ehlo-500")
+    zoo.refused_for("tls-timeout", "stall-*")
+    zoo.refused_for("dane-mismatch", "sha1-chain")
+    zoo.refused_for("starttls-early-input", "junk-after-220*", "plain-after-220")
+    zoo.refused_for("connection-lost", "close-at-starttls")
+    zoo.refused_for("tls-handshake", "*")
 
 
 def with_record(zoo, name, cases, about, verdict=LATER, rule="RFC 7672 2.2", **how):
@@ -69,11 +78,15 @@ def settle_broken(zoo):
             ("close_at_starttls", "R9", "closes instead of an answer to STARTTLS"),
             ("noise_after_220", "T25", "noise instead of the first flight")):
         word = name.replace("_", "-")
-        with_record(zoo, word, cases, about, script=name)
+        a = with_record(zoo, word, cases, about, script=name)
+        if name == "junk_after_220":
+            a.finger = Differs(DELIVER, DROPPED)
         if name in ("junk_after_220", "alert_then_plain", "noise_after_220"):
             a = without_record(zoo, f"{word}-may", cases, f"{about}; nothing demands TLS", LATER,
                                LATER_IN_CLEAR, script=name)
             a.enforces = True  # at the first attempt, which is all that is seen here
+            if name == "junk_after_220":
+                a.finger = Differs(DELIVER, DROPPED)
 
 
 def settle_stalls(zoo):

@@ -13,6 +13,16 @@ def settle(zoo):
     settle_failing(zoo)
     settle_several(zoo)
     settle_nowhere(zoo)
+    zoo.refused_for("null-mx", "null-mx*")
+    zoo.refused_for("domain-not-found", "no-such-domain", "no-mx-no-address")
+    zoo.refused_for("mx-invalid", "mx-to-ipv4")
+    zoo.refused_for("no-address", "mx-without-address")
+    zoo.refused_for("mx-loops-back", "mx-to-us", "mx-to-localhost")
+    zoo.refused_for("tlsa-lookup-failed", "false-tlsa", "false-denial-of-tlsa", "*-tlsa",
+                    "*-tlsa-of-all", "alias-end-fails")
+    zoo.refused_for("dns-bogus", "false-*")
+    zoo.refused_for("dns-failed", "*-mx", "*-a", "dead", "loop-*", "mx-in-a-loop", "long-chain-*")
+    zoo.refused_for("dane-mismatch", "*")
 
 
 def settle_aliases(zoo):

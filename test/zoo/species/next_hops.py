@@ -44,3 +44,8 @@ def settle(zoo):
     a = routed("floor-verify", LATER, "self-signed, and the account wants a trusted one",
                self_signed, "encrypt")
     a.account = "floor-verify"
+    zoo.refused_for("starttls-missing", "*-no-starttls")
+    zoo.refused_for("tls-name", "*-wrong-name")
+    zoo.refused_for("dane-required", "*-without")
+    zoo.refused_for("dane-mismatch", "*-wrong")
+    zoo.refused_for("tls-untrusted", "*")

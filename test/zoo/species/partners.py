@@ -16,6 +16,17 @@ def settle(zoo):
     settle_modes(zoo)
     settle_exceptions(zoo)
     settle_shared(zoo)
+    zoo.refused_for("starttls-missing", "*-no-starttls")
+    zoo.refused_for("", "partner-secure-refused")  # the host's own words
+    zoo.refused_for("tls-handshake", "partner-encrypt-broken")
+    zoo.refused_for("partner-mx-name", "partner-secure-two-labels", "partner-secure-mx-spoofed")
+    zoo.refused_for("partner-tls-expired", "partner-secure-expired")
+    zoo.refused_for("partner-tls-name", "*-wrong-name")
+    zoo.refused_for("fingerprint-mismatch", "partner-fingerprint-*", "partner-public-key-*")
+    zoo.refused_for("dane-mismatch", "partner-dane-only-wrong", "*-dane-wrong")
+    zoo.refused_for("dane-required", "partner-dane-only-*")
+    zoo.refused_for("sts-tls-untrusted", "partner-encrypt-sts-wrong")
+    zoo.refused_for("partner-tls-untrusted", "*")
 
 
 def partner(zoo, name, verdict, about, certificate=None, zone=OPEN, host=None, mx=None, tls=None,

@@ -18,6 +18,17 @@ def settle(zoo):
     settle_websites(zoo)
     settle_beside_dane(zoo)
     settle_kept(zoo)
+    zoo.refused_for("starttls-missing", "sts-no-starttls")
+    zoo.refused_for("", "sts-starttls-refused")  # the host's own words
+    zoo.refused_for("starttls-early-input", "sts-plain-after-220")
+    zoo.refused_for("tls-handshake", "sts-tls-1-0")
+    zoo.refused_for("sts-mx-name", "sts-mx-elsewhere", "sts-pattern-*", "*-not-listed")
+    zoo.refused_for("sts-tls-expired", "sts-expired")
+    zoo.refused_for("sts-tls-name", "sts-wrong-name", "sts-name-of-domain", "sts-common-name-only",
+                    "sts-wildcard-of-two", "sts-alias-of-another-name")
+    zoo.refused_for("dane-mismatch", "*-dane-wrong")
+    zoo.refused_for("tlsa-lookup-failed", "*-dane-fails", "*-dane-false")
+    zoo.refused_for("sts-tls-untrusted", "*")
 
 
 def policy(mx, mode="enforce", max_age=86400, end="\r\n", more=()):

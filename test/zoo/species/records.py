@@ -12,6 +12,8 @@ def settle(zoo):
     settle_lengths(zoo)
     settle_agility(zoo)
     settle_owners(zoo)
+    zoo.refused_for("starttls-missing", "*-no-starttls")
+    zoo.refused_for("dane-mismatch", "*")
 
 
 def settle_unusable(zoo):
