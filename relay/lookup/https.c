@@ -216,13 +216,20 @@ static void use_addresses(struct https_request *request, const struct answer *an
  */
 static bool may_connect(const struct https *https, const struct answer_address *address)
 {
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	const uint8_t *bytes = address->bytes;
+	bool is_ipv4 = address->family == 4;
 
 	if (!(address->family == 6 ? https->ipv6 : https->ipv4))
 		return false;
 	if (answer_address_is_loopback(address))
 		return https->allow_loopback;
-	if (address->family == 4)
+	/* IPv4 in IPv6's clothes (RFC 4291 2.5.5.2) is as good as its wearer. */
+	if (address->family == 6 && memcmp(bytes, mapped, sizeof mapped) == 0) {
+		is_ipv4 = true;
+		bytes += sizeof mapped;
+	}
+	if (is_ipv4)
 		return !(bytes[0] == 169 && bytes[1] == 254) && bytes[0] < 224;
 	return bytes[0] != 0xff && !(bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80);
 }

@@ -380,6 +380,8 @@ static void test_addresses(void **state)
 		    HTTPS_ADDRESS, NULL },
 		{ "the link's own", HOST " A 169.254.169.254\n" HOST " AAAA fe80::1\n", false,
 		    false, HTTPS_ADDRESS, NULL },
+		{ "the link's own, in other clothes", HOST " AAAA ::ffff:169.254.169.254\n", false,
+		    false, HTTPS_ADDRESS, NULL },
 		{ "many at once", HOST " A 224.0.0.1\n" HOST " AAAA ff02::1\n", false, false,
 		    HTTPS_ADDRESS, NULL },
 		{ "everybody", HOST " A 255.255.255.255\n", false, false, HTTPS_ADDRESS, NULL },
