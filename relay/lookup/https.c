@@ -20,6 +20,9 @@
 #include "relay/base/mem.h"
 #include "tls/webpki.h"
 
+/* All that there can be: of both families, a comma behind each. */
+enum { ADDRESSES_TEXT_MAX = 2 * ANSWER_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 1) };
+
 /* What curl watches. */
 struct https_socket {
 	LIST_ENTRY(https_socket) link;
@@ -145,7 +148,7 @@ struct https_request *https_start(
 	request->n_to_post = order->n_content;
 	request->done = done;
 	request->arg = arg;
-	buffer_init(&request->addresses, 4096);
+	buffer_init(&request->addresses, ADDRESSES_TEXT_MAX);
 	buffer_init(&request->content, order->n_most);
 	LIST_INIT(&request->sockets);
 	request->turn = timer_create_in(https->loop, on_turn, request);
