@@ -91,6 +91,7 @@ static void on_turn(void *arg);
 static void act(struct https_request *request, curl_socket_t fd, int what);
 static CURLcode on_ssl_context(CURL *easy, void *ssl_ctx, void *arg);
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg);
+static bool says_chunked(struct slice line);
 static size_t on_content(char *bytes, size_t size, size_t n, void *arg);
 static void transfer_over(struct https_request *request, CURLcode result);
 static bool is_cut_off(struct https_request *request);
@@ -435,13 +436,33 @@ static void act(struct https_request *request, curl_socket_t fd, int what)
 
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
-	static const char chunked[] = "Transfer-Encoding: chunked";
+	static const char status[] = "HTTP/";
 	struct https_request *request = arg;
+	struct slice line = { bytes, size * n };
 
-	request->n_header += size * n;
-	if (size * n > sizeof chunked && strncasecmp(bytes, chunked, sizeof chunked - 1) == 0)
+	request->n_header += line.n;
+	/* An interim answer (RFC 9110 15.2) says nothing about the one that follows it. */
+	if (line.n >= sizeof status - 1 && memcmp(bytes, status, sizeof status - 1) == 0)
+		request->is_chunked = false;
+	else if (says_chunked(line))
 		request->is_chunked = true;
-	return request->n_header <= HTTPS_HEADER_MAX ? size * n : 0;
+	return request->n_header <= HTTPS_HEADER_MAX ? line.n : 0;
+}
+
+/* RFC 9112 6.1, RFC 9110 5.6.3: there may be spaces, or none. */
+static bool says_chunked(struct slice line)
+{
+	static const char field[] = "Transfer-Encoding:", coding[] = "chunked";
+	size_t at = sizeof field - 1;
+
+	if (line.n < at || strncasecmp(line.bytes, field, at) != 0)
+		return false;
+	while (at < line.n && (line.bytes[at] == ' ' || line.bytes[at] == '\t'))
+		at++;
+	while (line.n > at && strchr(" \t\r\n", line.bytes[line.n - 1]) != NULL)
+		line.n--;
+	return line.n - at == sizeof coding - 1 &&
+	       strncasecmp(line.bytes + at, coding, line.n - at) == 0;
 }
 
 static size_t on_content(char *bytes, size_t size, size_t n, void *arg)

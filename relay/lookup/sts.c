@@ -453,7 +453,9 @@ static int64_t sweep_domain(struct sts_domain *domain, int64_t now_s, int64_t no
 		refresh(domain);
 		return STS_SWEEP_MS;
 	}
-	due_s = domain->refresh_s > now_s ? domain->refresh_s : domain->expires_s;
+	due_s = domain->refresh_s > now_s && domain->refresh_s < domain->expires_s
+		    ? domain->refresh_s
+		    : domain->expires_s;
 	return due_s * 1000 - clock_wall_ms();
 }
 

@@ -101,8 +101,9 @@ void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct s
 
 /*
  * At a random time, so that an attacker can't wait for it (RFC 8461 10.2) and not all come at once:
- * between one half and nine tenths of a day, or of a lifetime that is shorter. One that is late
- * already, after a time without a relay, comes within the hour.
+ * between one half and nine tenths of a day, or of a lifetime that is shorter, but never so soon that
+ * whoever publishes a lifetime of seconds has us ask without end. One that is late already, after a time
+ * without a relay, comes within the hour.
  */
 static void plan_refresh(struct sts_domain *domain, int64_t now_s)
 {
@@ -111,6 +112,8 @@ static void plan_refresh(struct sts_domain *domain, int64_t now_s)
 	if (lifetime_s > STS_REFRESH_S)
 		lifetime_s = STS_REFRESH_S;
 	domain->refresh_s = domain->fetched_s + lifetime_s / 2 + random_up_to(lifetime_s * 4 / 10);
+	if (domain->refresh_s < domain->fetched_s + STS_REFRESH_LEAST_S)
+		domain->refresh_s = domain->fetched_s + STS_REFRESH_LEAST_S;
 	if (domain->refresh_s > now_s)
 		return;
 	left_s = domain->expires_s - now_s;

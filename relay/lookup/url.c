@@ -27,7 +27,10 @@ bool url_read(const char *text, size_t n, struct url *url, const char **why)
 	return read_path(text + end, n - end, url);
 }
 
-/* No user before it, no address in place of it: names alone are looked up and verified. */
+/*
+ * No user before it, no address in place of it, also not one that only libcurl would read as such
+ * (0x7f.1): names alone are looked up and verified. No top-level domain begins with a digit.
+ */
 static bool read_host(const char *text, size_t n, struct url *url, const char **why)
 {
 	const char *colon = memchr(text, ':', n);
@@ -39,7 +42,7 @@ static bool read_host(const char *text, size_t n, struct url *url, const char **
 		return false;
 	last = strrchr(url->host, '.');
 	last = last != NULL ? last + 1 : url->host;
-	if (last[strspn(last, "0123456789")] == '\0')
+	if (last[0] >= '0' && last[0] <= '9')
 		return false;
 	*why = "its port is none";
 	return colon == NULL || read_port(colon + 1, n - n_host - 1, url);

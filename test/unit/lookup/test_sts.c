@@ -539,10 +539,12 @@ static void t22_refreshed_before_the_end(void **state)
 	struct fixture *f = fixture_start(GOOD);
 
 	(void)state;
-	web_say_content(f->web, "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 4\n");
+	web_say_content(f->web, "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 1000\n");
 	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
-	wait_for_kept(f, "d.test 1 51 4\n");
-	wait_for_kept(f, "d.test 1 51 4\n");
+	wait_for_kept(f, "d.test 1 54 1000\n");
+	clock_shift_wall(950);
+	sts_loaded(f->sts);
+	wait_for_kept(f, "d.test 1 54 1000\nd.test 1 54 1000\n");
 	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
 	assert_int_equal(web_n_requests(f->web), 2);
 	fixture_finish(f);

@@ -42,6 +42,8 @@ static void test_table(void **state)
 		{ "https://user:password@reports.example/", NO_PORT },
 		{ "https://127.0.0.1/", NO_HOST },
 		{ "https://2130706433/", NO_HOST },
+		{ "https://0x7f000001/", NO_HOST },
+		{ "https://127.0x1/", NO_HOST },
 		{ "https://[::1]/", NO_HOST },
 		{ "https://[::1]:443/", NO_HOST },
 		{ "https://reports.example./", NO_HOST },
