@@ -14,6 +14,7 @@ struct work {
 	char *domain;              /* to find, or the last one read; "" before the first */
 	struct sts_kept *policies; /* found; their texts are owned */
 	size_t n;
+	bool has_failed; /* more may be there than was found */
 	spool_policies_found *found;
 	void *arg;
 };
@@ -24,6 +25,7 @@ static int find(struct store *store, struct spool_request *request);
 static void answer(struct spool_request *request);
 static void finish(void *arg);
 static size_t take_row(struct work *work, sqlite3_stmt *row);
+static void clear_found(struct work *work);
 static void clear(struct sts_kept *kept);
 
 static const struct task_calls keeping = { true, keep, NULL, finish };
@@ -84,11 +86,14 @@ static int read_part(struct store *store, struct spool_request *request)
 	while (size < SPOOL_POLICIES_PART - STS_POLICY_MAX && (rc = store_step(rows)) == 1)
 		size += take_row(work, rows);
 	sqlite3_reset(rows);
-	if (work->n > 0) {
+	if (rc == -1) {
+		clear_found(work);
+		work->has_failed = true;
+	} else if (work->n > 0) {
 		free(work->domain);
 		work->domain = mem_copy_text(work->policies[work->n - 1].domain);
 	}
-	request->task.has_more = work->n > 0 && rc != -1;
+	request->task.has_more = work->n > 0;
 	return rc == -1 ? -1 : 0;
 }
 
@@ -122,10 +127,9 @@ static void answer(struct spool_request *request)
 {
 	struct work *work = request->task.work;
 
-	work->found(work->arg, work->policies, work->n, !request->task.has_more);
-	for (size_t i = 0; i < work->n; i++)
-		clear(&work->policies[i]);
-	work->n = 0;
+	work->found(
+	    work->arg, work->policies, work->n, !request->task.has_more && !work->has_failed);
+	clear_found(work);
 }
 
 static void finish(void *arg)
@@ -133,11 +137,18 @@ static void finish(void *arg)
 	struct work *work = arg;
 
 	clear(&work->kept);
-	for (size_t i = 0; i < work->n; i++)
-		clear(&work->policies[i]);
+	clear_found(work);
 	free(work->policies);
 	free(work->domain);
 	free(work);
+}
+
+/* In either thread. */
+static void clear_found(struct work *work)
+{
+	for (size_t i = 0; i < work->n; i++)
+		clear(&work->policies[i]);
+	work->n = 0;
 }
 
 static void clear(struct sts_kept *kept)

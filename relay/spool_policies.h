@@ -20,7 +20,10 @@ enum { SPOOL_POLICIES_MAX = 100000 };
  */
 void spool_policy_keep(struct spool *spool, const struct sts_kept *kept);
 
-/* Called once or more; the texts live until it returns. After is_last no more comes. */
+/*
+ * Called once or more; the texts live until it returns. After is_last no more comes, and neither does
+ * after none that are not the last: the database could not be read, and there may be more.
+ */
 typedef void spool_policies_found(
     void *arg, const struct sts_kept *policies, size_t n, bool is_last);
 
@@ -28,6 +31,6 @@ typedef void spool_policies_found(
 enum { SPOOL_POLICIES_PART = 1 << 20 };
 void spool_policies_read(struct spool *spool, spool_policies_found *found, void *arg);
 
-/* That of one domain; found is called once, with n 0 if there is none in force. */
+/* That of one domain; found is called once and is_last, with n 0 if there is none in force. */
 void spool_policy_find(
     struct spool *spool, const char *domain, spool_policies_found *found, void *arg);

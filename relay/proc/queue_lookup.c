@@ -11,16 +11,21 @@
 #include "relay/proc/dnssec_mark.h"
 #include "relay/spool_policies.h"
 
-enum { ANSWER_TIMEOUT_MS = 90000 };
+enum {
+	ANSWER_TIMEOUT_MS = 90000,
+	READ_AGAIN_MS = 10000, /* after the store could not be read */
+};
 
 /* The kept policies, on their way to one lookup. */
 struct feeding {
 	TAILQ_ENTRY(feeding) link;
 	struct queue_lookup *lookup;
 	uint64_t peer;
+	struct timer *again;
 };
 
 struct queue_lookup {
+	struct loop *loop;
 	struct asker *asker;
 	struct spool *spool;
 	const char *directory;
@@ -29,6 +34,7 @@ struct queue_lookup {
 };
 
 static void on_changed(void *arg, uint64_t peer, bool is_here);
+static void on_again(void *arg);
 static void on_policies(void *arg, const struct sts_kept *policies, size_t n, bool is_last);
 static void on_news(void *arg, uint64_t peer, struct ipc_message *m);
 static void keep_policy(struct queue_lookup *lookup, const struct ipc_policy_keep *m);
@@ -40,6 +46,7 @@ struct queue_lookup *queue_lookup_create(
 {
 	struct queue_lookup *lookup = mem_create(sizeof *lookup);
 
+	lookup->loop = loop;
 	lookup->asker = asker_create(loop, ASKER_PLAIN, ANSWER_TIMEOUT_MS);
 	asker_listen(lookup->asker, on_news, on_changed, lookup);
 	lookup->spool = spool;
@@ -90,16 +97,33 @@ static void on_changed(void *arg, uint64_t peer, bool is_here)
 	feeding = mem_create(sizeof *feeding);
 	feeding->lookup = lookup;
 	feeding->peer = peer;
+	feeding->again = timer_create_in(lookup->loop, on_again, feeding);
 	TAILQ_INSERT_TAIL(&lookup->feedings, feeding, link);
-	spool_policies_read(lookup->spool, on_policies, feeding);
+	on_again(feeding);
+}
+
+static void on_again(void *arg)
+{
+	struct feeding *feeding = arg;
+
+	spool_policies_read(feeding->lookup->spool, on_policies, feeding);
 }
 
 static void on_policies(void *arg, const struct sts_kept *policies, size_t n, bool is_last)
 {
 	struct feeding *feeding = arg;
 	struct ipc_message m = { .type = IPC_POLICIES, .fd = -1 };
-	ipc_policy *items = mem_create((n + 1) * sizeof *items);
+	ipc_policy *items;
 
+	if (n == 0 && !is_last) {
+		log_error(
+		    "the MTA-STS policies that are kept cannot be read: mail waits until they "
+		    "can, so that none goes without the policy of its domain; see what was "
+		    "said of the queue's database [policies-unreadable]");
+		timer_set(feeding->again, READ_AGAIN_MS);
+		return;
+	}
+	items = mem_create((n + 1) * sizeof *items);
 	for (size_t i = 0; i < n; i++)
 		items[i] = (ipc_policy){ policies[i].domain, policies[i].id, policies[i].policy,
 			policies[i].fetched_s, policies[i].expires_s };
@@ -114,6 +138,7 @@ static void on_policies(void *arg, const struct sts_kept *policies, size_t n, bo
 static void drop(struct feeding *feeding)
 {
 	TAILQ_REMOVE(&feeding->lookup->feedings, feeding, link);
+	timer_destroy(&feeding->again);
 	free(feeding);
 }
 

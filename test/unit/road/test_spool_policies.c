@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
@@ -16,7 +17,7 @@
 #include "spool_fixture.h"
 
 struct heard {
-	bool done;
+	bool done, has_failed;
 	size_t n, n_parts, largest_part;
 	char last[80]; /* "domain id policy" of the last one */
 };
@@ -45,7 +46,7 @@ static void on_found(void *arg, const struct sts_kept *policies, size_t n, bool 
 	struct heard *heard = arg;
 	size_t size = 0;
 
-	assert_false(heard->done);
+	assert_false(heard->done || heard->has_failed);
 	for (size_t i = 0; i < n; i++) {
 		size += strlen(policies[i].policy);
 		snprintf(heard->last, sizeof heard->last, "%s %s %s", policies[i].domain,
@@ -56,6 +57,7 @@ static void on_found(void *arg, const struct sts_kept *policies, size_t n, bool 
 	if (size > heard->largest_part)
 		heard->largest_part = size;
 	heard->done = is_last;
+	heard->has_failed = n == 0 && !is_last;
 }
 
 static struct heard read_all(struct fixture *f)
@@ -144,6 +146,51 @@ static void many_policies_come_in_parts(void **state)
 	free(text);
 }
 
+/* The first page of the table is no page any more. */
+static void damage_policies(struct fixture *f)
+{
+	char *path = mem_print("%s/queue.db", f->directory);
+	sqlite3_stmt *row;
+	sqlite3 *db;
+	FILE *file;
+	long at;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(db,
+		"SELECT (rootpage - 1) * page_size FROM sqlite_master, pragma_page_size"
+		" WHERE type = 'table' AND name = 'sts_policies'",
+		-1, &row, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+	at = (long)sqlite3_column_int64(row, 0);
+	sqlite3_finalize(row);
+	sqlite3_close(db);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, at, SEEK_SET), 0);
+	assert_int_equal(fwrite("no page", 1, 7, file), 7);
+	assert_int_equal(fclose(file), 0);
+	free(path);
+}
+
+/* Otherwise mail would go as if no domain had a policy. */
+static void T22_a_database_that_can_not_be_read_is_not_one_without_policies(void **state)
+{
+	struct fixture *f = *state;
+	struct heard heard = { 0 };
+
+	keep(f, "one.test", "mode: enforce", 100);
+	assert_int_equal(read_all(f).n, 1);
+	fixture_close(f);
+	damage_policies(f);
+	assert_true(fixture_open(f));
+	spool_policies_read(f->spool, on_found, &heard);
+	fixture_run(f, &heard.has_failed);
+	assert_false(heard.done);
+	assert_int_equal(heard.n, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -152,6 +199,7 @@ int main(void)
 		CASE(T22_a_policy_survives_a_restart),
 		CASE(T22_what_has_expired_is_not_found_and_goes),
 		CASE(many_policies_come_in_parts),
+		CASE(T22_a_database_that_can_not_be_read_is_not_one_without_policies),
 	};
 
 	return cmocka_run_group_tests_name("spool policies", tests, NULL, NULL);
