@@ -20,7 +20,10 @@
 #include "relay/proc/dnssec_mark.h"
 #include "relay/proc/role.h"
 
-enum { POSTS_AT_ONCE = 10 };
+enum {
+	POSTS_AT_ONCE = 10,
+	LAST_WORDS_MS = 5, /* for what was said in this turn to go out */
+};
 
 struct lookup;
 
@@ -47,6 +50,7 @@ struct lookup {
 	struct channel *queue; /* one of the clients', or NULL */
 	TAILQ_HEAD(, request) requests;
 	size_t n_posts;
+	struct timer *farewell;
 	bool is_draining;
 };
 
@@ -73,7 +77,7 @@ static void say_posted(struct channel *channel, uint64_t number, const struct ou
 static struct request *take(struct lookup *lookup, struct channel *channel, uint64_t number);
 static void drop(struct request *request);
 static void on_gone(void *arg, struct channel *channel);
-static void leave(struct lookup *lookup);
+static void on_farewell(void *arg);
 
 static void *lookup_create(struct house *house)
 {
@@ -82,6 +86,7 @@ static void *lookup_create(struct house *house)
 
 	lookup->house = house;
 	TAILQ_INIT(&lookup->requests);
+	lookup->farewell = timer_create_in(house->loop, on_farewell, lookup);
 	clients_init(&lookup->clients, on_message, on_gone, lookup);
 	if (set_up(lookup, error, sizeof error))
 		return lookup;
@@ -353,7 +358,7 @@ static void on_post(const struct https_answer *answer, void *arg)
 	say_posted(request->channel, request->number, &outcome);
 	drop(request);
 	if (lookup->is_draining && lookup->n_posts == 0)
-		leave(lookup);
+		timer_set(lookup->farewell, LAST_WORDS_MS);
 }
 
 /*
@@ -427,7 +432,7 @@ static void on_gone(void *arg, struct channel *channel)
 	if (lookup->queue == channel)
 		lookup->queue = NULL;
 	if (lookup->is_draining && lookup->n_posts == 0)
-		leave(lookup);
+		timer_set(lookup->farewell, LAST_WORDS_MS);
 }
 
 /*
@@ -440,11 +445,14 @@ static void lookup_drain(void *self, enum drain_how how)
 
 	lookup->is_draining = true;
 	if (how == DRAIN_NOW || lookup->n_posts == 0)
-		leave(lookup);
+		timer_set(lookup->farewell, LAST_WORDS_MS);
 }
 
-static void leave(struct lookup *lookup)
+/* What was found out and told in the last turn has arrived: policies that are kept, what became of a post. */
+static void on_farewell(void *arg)
 {
+	struct lookup *lookup = arg;
+
 	lookup->house->leave(lookup->house->leave_arg);
 }
 
@@ -460,6 +468,7 @@ static void lookup_destroy(void *self)
 	https_destroy(&lookup->https);
 	resolver_destroy(&lookup->believing);
 	resolver_destroy(&lookup->resolver);
+	timer_destroy(&lookup->farewell);
 	free(lookup);
 }
 
