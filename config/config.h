@@ -140,6 +140,7 @@ struct config_dns_check {
 	char *broken_name;   /* "dnssec-failed.org" */
 	char *unsigned_name; /* "google.com" */
 	uint32_t every;      /* seconds; 3600 */
+	uint32_t patience;   /* seconds that mail waits where DNSSEC has worked before; 4 hours */
 };
 
 struct config_retry {

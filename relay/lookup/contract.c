@@ -44,7 +44,8 @@ struct contract {
 	int64_t every_ms;
 	struct probe probes[N_PROBES];
 	struct timer *check, *judge;
-	unsigned n_bad; /* in a row */
+	unsigned n_bad;          /* in a row */
+	int64_t broken_until_ms; /* monotonic: when patience ends; 0: signatures do not fail */
 	bool has_worked;
 	struct contract_verdict verdict;
 };
@@ -55,7 +56,7 @@ static bool is_complete(const struct contract *contract);
 static void on_judge(void *arg);
 static enum lesson judge(const struct contract *contract);
 static enum lesson judge_probe(const struct probe *probe);
-static bool is_broken(const struct contract *contract, enum lesson lesson);
+static bool is_broken(struct contract *contract, enum lesson lesson);
 static void enter(struct contract *contract, enum contract_state state);
 static void describe(struct contract *contract, enum lesson lesson);
 static void describe_probes(const struct contract *contract, char *text, size_t room);
@@ -185,6 +186,7 @@ static void on_judge(void *arg)
 	switch (lesson) {
 	case LEARNED_GOOD:
 		contract->n_bad = 0;
+		contract->broken_until_ms = 0;
 		contract->has_worked = true;
 		enter(contract, CONTRACT_KEPT);
 		break;
@@ -203,11 +205,20 @@ static void on_judge(void *arg)
 	contract->changed(&contract->verdict, contract->arg);
 }
 
-/* Where it worked, and the operator has not given it up beforehand, nobody on the way makes us. */
-static bool is_broken(const struct contract *contract, enum lesson lesson)
+/*
+ * Where it worked, and the operator has not given it up beforehand, nobody on the way makes us, unless
+ * he holds out for hours; for ever mail must not wait for a forwarder that strips signatures now.
+ */
+static bool is_broken(struct contract *contract, enum lesson lesson)
 {
-	return lesson == LEARNED_BROKEN && contract->has_worked &&
-	       !contract->config->dns_forgive_loss;
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (lesson != LEARNED_BROKEN || !contract->has_worked || contract->config->dns_forgive_loss)
+		return false;
+	if (contract->broken_until_ms == 0)
+		contract->broken_until_ms =
+		    now_ms + (int64_t)contract->config->dns_check.patience * 1000;
+	return now_ms < contract->broken_until_ms;
 }
 
 /* The worst decides; otherwise the signed name must be good, or the others if there is none. */
@@ -279,8 +290,9 @@ static void describe(struct contract *contract, enum lesson lesson)
 	else if (verdict->state == CONTRACT_BROKEN)
 		snprintf(verdict->text, sizeof verdict->text,
 		    "%s; signatures that were good fail now: a forwarder strips them, the trust anchor "
-		    "or the clock is wrong, or somebody tampers with DNS [dnssec-broken]",
-		    came);
+		    "or the clock is wrong, or somebody tampers with DNS; mail waits for %u minutes "
+		    "of this, then DANE is impaired [dnssec-broken]",
+		    came, contract->config->dns_check.patience / 60);
 	else
 		snprintf(verdict->text, sizeof verdict->text,
 		    "%s%s; see that the servers of dns { forwarder } pass signatures on (or use "

@@ -8,8 +8,9 @@
  * is believed, nobody on the way can bring about: this resolver does not validate. That signatures fail
  * anybody on the way can, by tampering with them. Where they have always failed it is a forwarder that
  * strips them; where DNSSEC has worked before it may be whoever wants to see DANE given up. So there
- * nothing is given up for it: the state is "broken", answers are validated as before, and what is
- * bogus waits, unless the operator has written when-impaired = opportunistic.
+ * nothing is given up for it at once: the state is "broken", answers are validated as before, and what is
+ * bogus waits, for as long as dns { broken-patience } says; then DANE is impaired. Where the operator has
+ * written when-impaired = opportunistic it is so without waiting.
  */
 #pragma once
 
