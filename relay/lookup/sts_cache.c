@@ -53,19 +53,21 @@ struct sts_domain *sts_cache_use(struct sts_cache *cache, const char *name, int6
 
 struct sts_domain *sts_cache_surplus(struct sts_cache *cache)
 {
-	struct sts_domain *domain, *first = NULL;
+	bool is_too_long = cache->n_bytes > cache->bytes_max;
+	struct sts_domain *domain, *worst = NULL;
 
-	if (cache->domains.n <= cache->domains_max && cache->n_bytes <= cache->bytes_max)
+	if (cache->domains.n <= cache->domains_max && !is_too_long)
 		return NULL;
 	TAILQ_FOREACH (domain, &cache->by_use, by_use) {
 		if (!sts_domain_is_idle(domain))
 			continue;
-		if (!domain->has_policy)
+		if (!domain->has_policy && !is_too_long)
 			return domain;
-		if (first == NULL)
-			first = domain;
+		if (domain->has_policy &&
+		    (worst == NULL || (is_too_long && domain->n_text > worst->n_text)))
+			worst = domain;
 	}
-	return first;
+	return worst;
 }
 
 void sts_cache_drop(struct sts_cache *cache, struct sts_domain **domain)

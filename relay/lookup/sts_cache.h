@@ -1,7 +1,7 @@
 /*
  * The MTA-STS policies that are kept, by recipient domain, and what is remembered of domains whose
- * policy could not be had: bounded in number and bytes, the longest unused going first. Knows times
- * and nothing of the network. For relay/lookup/sts.c.
+ * policy could not be had: bounded in number and bytes. Knows times and nothing of the network. For
+ * relay/lookup/sts.c.
  */
 #pragma once
 
@@ -74,8 +74,9 @@ struct sts_domain *sts_cache_find(const struct sts_cache *cache, const char *nam
 struct sts_domain *sts_cache_use(struct sts_cache *cache, const char *name, int64_t now_ms);
 
 /*
- * One that should go because the cache is too full, or NULL: the longest unused with nothing under
- * way, without a policy before those with one.
+ * One that should go because the cache is too full, or NULL, and always one with nothing under way. Of
+ * too many domains the longest unused, without a policy before those with one; of too many bytes the
+ * longest policy: a few strangers with policies as long as they may be must not push out all others.
  */
 struct sts_domain *sts_cache_surplus(struct sts_cache *cache);
 void sts_cache_drop(struct sts_cache *cache, struct sts_domain **domain);

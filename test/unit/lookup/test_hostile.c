@@ -211,6 +211,52 @@ static void T22_a_short_life_is_no_reason_to_ask_without_end(void **state)
 	}
 }
 
+static void keep_in(struct sts_cache *cache, const char *name, const char *text)
+{
+	struct sts_policy policy;
+	char why[STS_WHY_MAX];
+
+	assert_true(sts_policy_read(text, strlen(text), &policy, why, sizeof why));
+	sts_cache_keep(cache, sts_cache_use(cache, name, 0), &policy,
+	    &(struct sts_kept){ .domain = name, .id = "1", .policy = text, .expires_s = 100 }, 0);
+}
+
+/* A few hundred domains with policies as long as they may be push out each other, and nobody else. */
+static void T22_long_policies_do_not_push_out_short_ones(void **state)
+{
+	enum { N_SHORT = 10, N_LONG = STS_BYTES_MAX / STS_POLICY_MAX + 10 };
+	static const char text[] = "version: STSv1\nmode: enforce\nmx: a.test\nmax_age: 100\n";
+	char *filled = mem_create(STS_POLICY_MAX + 1), name[32];
+	struct sts_domain *surplus;
+	struct sts_cache cache;
+	size_t n_dropped = 0;
+
+	(void)state;
+	memset(filled, '\n', STS_POLICY_MAX);
+	memcpy(filled, text, sizeof text - 1);
+	sts_cache_init(&cache);
+	for (int i = 0; i < N_SHORT; i++) {
+		snprintf(name, sizeof name, "short%d.test", i);
+		keep_in(&cache, name, text);
+	}
+	/* What is remembered without a policy takes none of that room. */
+	sts_cache_use(&cache, "failed.test", 0);
+	for (int i = 0; i < N_LONG; i++) {
+		snprintf(name, sizeof name, "long%d.test", i);
+		keep_in(&cache, name, filled);
+		while ((surplus = sts_cache_surplus(&cache)) != NULL) {
+			/* The longest unused of them. */
+			snprintf(name, sizeof name, "long%zu.test", n_dropped++);
+			assert_string_equal(surplus->name, name);
+			sts_cache_drop(&cache, &surplus);
+		}
+	}
+	assert_in_range(n_dropped, 10, 12);
+	assert_int_equal(cache.domains.n, N_SHORT + 1 + N_LONG - n_dropped);
+	sts_cache_finish(&cache);
+	free(filled);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -218,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(T20_addresses_in_other_clothes),
 		CASE(T20_the_end_of_an_answer),
+		CASE(T22_long_policies_do_not_push_out_short_ones),
 		CASE(T22_a_short_life_is_no_reason_to_ask_without_end),
 	};
 
