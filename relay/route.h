@@ -28,6 +28,8 @@
  *    then watched for the reports. Unusable records, and those behind insecure MX records, authenticate
  *    nobody for sure: there an enforced policy holds, since it is stricter.
  *  - A host that an enforced policy does not name makes mail wait: policy or MX may be about to change.
+ *  - A policy that can't be had counts as none (RFC 8461 5). But where we had no time to look, or DNSSEC
+ *    says that somebody tampers with the record or the policy host's address, mail waits.
  *
  * Partners
  *  - "none" and "may" are the operator's exception to what the receiver asks, as the failing of a

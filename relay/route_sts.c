@@ -5,6 +5,8 @@
 #include "relay/base/mem.h"
 #include "relay/route_tls.h"
 
+static void wait_for_policy(
+    const struct route_scene *scene, const struct route_word *word, struct plan_host *host);
 static bool is_waived(const struct route_scene *scene, const struct route_word *word);
 static bool is_raised(const struct route_word *word);
 static bool dane_decides(
@@ -29,6 +31,8 @@ void route_apply_sts(
 	const struct sts_finding *sts = route_sts(scene);
 	bool is_allowed;
 
+	if (sts == NULL)
+		wait_for_policy(scene, word, host);
 	if (sts == NULL || sts->policy.mode == STS_MODE_NONE || is_waived(scene, word))
 		return;
 	is_allowed = sts_policy_allows(&sts->policy, host->name);
@@ -37,6 +41,28 @@ void route_apply_sts(
 		enforce(scene, is_allowed, host);
 	else
 		watch(scene, is_allowed, host);
+}
+
+/*
+ * RFC 8461 has mail go on without a policy that can't be had. But that we had no time to look says nothing
+ * of the domain, and who gives bogus answers wants something: neither shall bring mail out
+ * unprotected.
+ */
+static void wait_for_policy(
+    const struct route_scene *scene, const struct route_word *word, struct plan_host *host)
+{
+	const struct facts *facts = scene->facts;
+	bool may_be_there =
+	    facts->sts.problem == STS_PROBLEM_BUSY || facts->sts.problem == STS_PROBLEM_BOGUS;
+	struct outcome why;
+
+	if (!scene->config->delivery.mta_sts || facts->is_host || !may_be_there ||
+	    is_waived(scene, word) || !is_raised(word) || dane_decides(scene, word, host))
+		return;
+	outcome_say(&why, 451, "4.7.0", "sts-unknown",
+	    "Whether %s has an MTA-STS policy is not known, and mail waits until it is: %s",
+	    scene->question->domain, facts->sts.why);
+	route_make_unusable(host, &why);
 }
 
 /* By the sender, or by the operator's "none" and "may". */

@@ -131,7 +131,9 @@ static enum tls_result problem_result(enum sts_problem problem)
 {
 	switch (problem) {
 	case STS_PROBLEM_NONE:
-	case STS_PROBLEM_DNS: break;
+	case STS_PROBLEM_DNS:
+	case STS_PROBLEM_BOGUS:
+	case STS_PROBLEM_BUSY: break;
 	case STS_PROBLEM_FETCH: return TLS_RESULT_STS_FETCH;
 	case STS_PROBLEM_WEBPKI: return TLS_RESULT_STS_WEBPKI;
 	case STS_PROBLEM_INVALID: return TLS_RESULT_STS_INVALID;

@@ -47,6 +47,7 @@ struct https_request {
 	struct buffer addresses; /* numeric, a comma between */
 	size_t n_forbidden;      /* that may not be connected to */
 	char dns_why[ANSWER_WHY_MAX];
+	bool is_bogus;
 
 	CURLM *multi;
 	CURL *easy;
@@ -210,6 +211,7 @@ static void use_addresses(struct https_request *request, const struct answer *an
 	}
 	if (finding_is_failure(&answer->finding))
 		snprintf(request->dns_why, sizeof request->dns_why, "%s", answer->finding.why);
+	request->is_bogus |= answer->finding.status == ANSWER_BOGUS;
 	if (request->ipv4 == NULL && request->ipv6 == NULL)
 		addresses_known(request);
 }
@@ -245,8 +247,8 @@ static void addresses_known(struct https_request *request)
 			finish(request, HTTPS_ADDRESS, "%s has no address that may be connected to",
 			    request->host);
 		else if (request->dns_why[0] != '\0')
-			finish(request, HTTPS_ADDRESS, "the address of %s: %s", request->host,
-			    request->dns_why);
+			finish(request, request->is_bogus ? HTTPS_BOGUS : HTTPS_ADDRESS,
+			    "the address of %s: %s", request->host, request->dns_why);
 		else
 			finish(request, HTTPS_ADDRESS, "%s has no address", request->host);
 		return;

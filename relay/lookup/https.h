@@ -28,6 +28,7 @@ enum https_problem {
 	HTTPS_OK,          /* there is a status, whatever it is */
 	HTTPS_BUSY,        /* it was not even tried: too many others were under way */
 	HTTPS_ADDRESS,     /* no address, or none that may be connected to */
+	HTTPS_BOGUS,       /* no address but such as fail DNSSEC validation */
 	HTTPS_CERTIFICATE, /* nobody we trust vouches for the host's name */
 	HTTPS_TIME,
 	HTTPS_SIZE,    /* more content than was wanted */

@@ -51,6 +51,8 @@ static void on_policy(const struct https_answer *answer, void *arg);
 static void policy_failed(struct sts_domain *domain, bool was_tried);
 static void policy_came(
     struct sts_domain *domain, const struct https_answer *answer, struct sts_policy *policy);
+static const char *word_of(enum sts_problem problem);
+static bool makes_wait(enum sts_problem problem);
 static void keep(struct sts_domain *domain);
 static void forget(struct sts *sts, const char *name);
 static void answer_all(struct sts_question_list *list, const struct sts_finding *finding);
@@ -277,6 +279,7 @@ static void policy_failed(struct sts_domain *domain, bool was_tried)
 	struct sts_finding finding;
 	int64_t now_s = clock_wall_s();
 	bool is_kept = sts_domain_is_in_force(domain, now_s);
+	enum sts_problem problem = domain->policy_trouble.problem;
 	char until[CLOCK_DATE_MAX] = "";
 
 	if (was_tried) {
@@ -295,15 +298,30 @@ static void policy_failed(struct sts_domain *domain, bool was_tried)
 		log_warning(
 		    "MTA-STS: %s; that is for its owner to mend; meanwhile %s%s [mta-sts-%s]",
 		    domain->policy_trouble.why,
-		    is_kept ? "the policy kept from before stays in force until "
-			    : "its mail goes as without a policy",
-		    until,
-		    domain->policy_trouble.problem == STS_PROBLEM_WEBPKI    ? "webpki"
-		    : domain->policy_trouble.problem == STS_PROBLEM_INVALID ? "invalid"
-									    : "fetch");
+		    is_kept               ? "the policy kept from before stays in force until "
+		    : makes_wait(problem) ? "its mail waits"
+					  : "its mail goes as without a policy",
+		    until, word_of(problem));
 	find_kept(domain, &domain->policy_trouble, &finding);
 	answer_all(&domain->awaiting, &finding);
 	sts_finding_finish(&finding);
+}
+
+static const char *word_of(enum sts_problem problem)
+{
+	static const char *const words[] = {
+#define X(symbol, word) [symbol] = word,
+		STS_PROBLEMS(X)
+#undef X
+	};
+
+	return words[problem];
+}
+
+/* It does not say that there is none: relay/route_sts.c. */
+static bool makes_wait(enum sts_problem problem)
+{
+	return problem == STS_PROBLEM_BUSY || problem == STS_PROBLEM_BOGUS;
 }
 
 static void policy_came(
@@ -481,11 +499,13 @@ static void on_refresh_record(const struct answer *answer, void *arg)
 	struct sts_domain *domain = arg;
 	char id[STS_ID_MAX];
 	enum sts_record_kind kind;
+	enum sts_problem problem;
 
 	domain->refresh_record = NULL;
 	kind = sts_judge_record(domain->name, answer, id, &domain->record_trouble);
+	problem = domain->record_trouble.problem;
 	if (kind == STS_RECORD_GOOD ||
-	    (domain->has_policy && domain->record_trouble.problem == STS_PROBLEM_DNS)) {
+	    (domain->has_policy && (problem == STS_PROBLEM_DNS || problem == STS_PROBLEM_BOGUS))) {
 		fetch(domain, kind == STS_RECORD_GOOD ? id : domain->id);
 		return;
 	}

@@ -29,6 +29,8 @@ struct sts_kept {
 #define STS_PROBLEMS(X)                                                                            \
 	X(STS_PROBLEM_NONE, "none")                                                                \
 	X(STS_PROBLEM_DNS, "dns")       /* the record could not be learned */                      \
+	X(STS_PROBLEM_BOGUS, "bogus")   /* somebody tampers: the record, or where the host is */   \
+	X(STS_PROBLEM_BUSY, "busy")     /* it was not even tried: too many others were */          \
 	X(STS_PROBLEM_FETCH, "fetch")   /* HTTPS failed, not 200, redirect, too long, too slow */  \
 	X(STS_PROBLEM_WEBPKI, "webpki") /* the policy host's certificate */                        \
 	X(STS_PROBLEM_INVALID, "invalid") /* not text/plain, or no policy */

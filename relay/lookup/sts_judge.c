@@ -19,8 +19,9 @@ enum sts_record_kind sts_judge_record(const char *domain, const struct answer *a
 	*trouble = (struct sts_trouble){ .problem = STS_PROBLEM_NONE };
 	id[0] = '\0';
 	if (finding_is_failure(&answer->finding)) {
-		say(trouble, STS_PROBLEM_DNS, "the record _mta-sts.%s could not be learned: %s",
-		    domain, answer->finding.why);
+		say(trouble,
+		    answer->finding.status == ANSWER_BOGUS ? STS_PROBLEM_BOGUS : STS_PROBLEM_DNS,
+		    "the record _mta-sts.%s could not be learned: %s", domain, answer->finding.why);
 		return STS_RECORD_NONE;
 	}
 	kind = sts_record_read((const char *const *)answer->texts, answer->n_texts, id);
@@ -44,6 +45,13 @@ bool sts_judge_policy(const char *domain, const struct https_answer *answer,
 		    answer->why);
 		return false;
 	case HTTPS_BUSY:
+		say(trouble, STS_PROBLEM_BUSY, "the policy of %s can't be fetched now: %s", domain,
+		    answer->why);
+		return false;
+	case HTTPS_BOGUS:
+		say(trouble, STS_PROBLEM_BOGUS, "the policy of %s can't be fetched: %s", domain,
+		    answer->why);
+		return false;
 	case HTTPS_ADDRESS:
 	case HTTPS_TIME:
 	case HTTPS_SIZE:

@@ -368,7 +368,7 @@ static void test_addresses(void **state)
 		    HTTPS_OK, "" },
 		{ "the other family fails", HOST " AAAA ERROR\n" HERE, false, false, HTTPS_OK, "" },
 		{ "none", "", false, false, HTTPS_ADDRESS, HOST " has no address" },
-		{ "bogus", HOST " A BOGUS\n", false, false, HTTPS_ADDRESS,
+		{ "bogus", HOST " A BOGUS\n", false, false, HTTPS_BOGUS,
 		    "the address of " HOST ": a signature is false" },
 		{ "nobody answers there", HOST " A 127.1.2.3\n", false, false, HTTPS_FAILURE,
 		    NULL },

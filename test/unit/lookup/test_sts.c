@@ -19,6 +19,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "relay/lookup/sts.h"
+#include "relay/lookup/sts_judge.h"
 #include "relay/lookup/sts_cache.h"
 
 #define POLICY_HOST "mta-sts.d.test A 127.0.0.1\n"
@@ -207,10 +208,10 @@ static void test_records(void **state)
 		{ "unreadable", POLICY_HOST "_mta-sts.d.test TXT v=STSv1; id=a-b;\n",
 		    "without invalid" },
 		{ "a failure", POLICY_HOST "_mta-sts.d.test TXT ERROR\n", "without dns" },
-		{ "bogus", POLICY_HOST "_mta-sts.d.test TXT BOGUS\n", "without dns" },
+		{ "bogus", POLICY_HOST "_mta-sts.d.test TXT BOGUS\n", "without bogus" },
 		{ "a policy host that is not there", RECORD("1"), "without fetch" },
 		{ "a policy host that is bogus", RECORD("1") "mta-sts.d.test A BOGUS\n",
-		    "without fetch" },
+		    "without bogus" },
 	};
 
 	(void)state;
@@ -361,6 +362,19 @@ static void t20_certificates(void **state)
 	forged_finish(&wrong);
 	forged_finish(&expired);
 	fixture_finish(f);
+}
+
+/* What was not even tried says nothing of the domain. */
+static void t20_no_time_to_look(void **state)
+{
+	const struct https_answer answer = { .problem = HTTPS_BUSY, .why = "others" };
+	struct sts_trouble trouble;
+	struct sts_policy policy;
+
+	(void)state;
+	assert_false(sts_judge_policy("d.test", &answer, &policy, &trouble));
+	assert_int_equal(trouble.problem, STS_PROBLEM_BUSY);
+	assert_string_equal(trouble.why, "the policy of d.test can't be fetched now: others");
 }
 
 /* A failure is not repeated at once, unless the record says that something has changed. */
@@ -742,6 +756,7 @@ int main(void)
 		cmocka_unit_test(t20_64_kb),
 		cmocka_unit_test(t20_slow_body),
 		cmocka_unit_test(t20_certificates),
+		cmocka_unit_test(t20_no_time_to_look),
 		cmocka_unit_test(t20_failures_are_remembered),
 		cmocka_unit_test(t22_a_new_id_is_fetched),
 		cmocka_unit_test(t22_kept_whatever_fails),

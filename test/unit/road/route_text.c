@@ -66,8 +66,11 @@ static void read_policy(char *text, struct facts *facts)
 	char *rest = NULL, *word = strtok_r(text, ":,", &rest);
 
 	facts->sts_asked = true;
-	if (strcmp(word, "unknown") == 0) {
-		sts->problem = STS_PROBLEM_FETCH;
+	if (strcmp(word, "unknown") == 0 || strcmp(word, "busy") == 0 ||
+	    strcmp(word, "bogus") == 0) {
+		sts->problem = strcmp(word, "busy") == 0    ? STS_PROBLEM_BUSY
+			       : strcmp(word, "bogus") == 0 ? STS_PROBLEM_BOGUS
+							    : STS_PROBLEM_FETCH;
 		strcpy(sts->why, "as the test wants it");
 		return;
 	}
