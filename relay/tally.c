@@ -90,11 +90,18 @@ static bool concerns_tls(const struct tally_try *try)
 	return false;
 }
 
+/* By route: nobody was spoken to. */
+static bool is_forbidden(const struct tally_try *try)
+{
+	return try->point == POINT_ROUTE && try->trouble != NULL && !try->is_plain &&
+	       !try->is_secure;
+}
+
 static bool is_counted_against_tlsa(const struct tally_try *try)
 {
 	const struct plan_host *host = try->host;
 
-	if (try->point == POINT_ROUTE && try->trouble != NULL)
+	if (is_forbidden(try))
 		return !is_named(try->trouble, "sts-mx-name");
 	if (is_named(try->trouble, "dane-missing"))
 		return true;
@@ -109,7 +116,7 @@ static bool is_counted_against_sts(const struct tally_try *try)
 {
 	const struct sts_finding *sts = &try->plan->sts;
 
-	if (try->point == POINT_ROUTE && try->trouble != NULL)
+	if (is_forbidden(try))
 		return is_named(try->trouble, "sts-mx-name");
 	return try->host->tls.demand == DEMAND_MTA_STS ||
 	       find_sts_watch(try->host) < try->host->n_watches ||

@@ -15,6 +15,7 @@ import sys
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dh
 
+import reports
 from animal import DEAD, OPEN, SIGNED
 from lab.dns import PORT as DNS_PORT
 from lab.dns import Dns, Troublemaker, Zone
@@ -181,6 +182,7 @@ class World:
                                   "connections": 300}
         # Does DNSSEC work here? Asked of the zoo itself.
         z.sections["dns"].update({f"check-{how}": name for how, name in self.zoo.checks.items()})
+        z.sections["tls-reports"] = reports.sections(HOME)
         z.partners = {a.partner_name or a.domain: self._rule(a) for a in self.zoo.animals
                       if a.partner}
         z.routes = {a.domain: a.route for a in self.zoo.animals if a.route}

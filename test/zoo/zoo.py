@@ -8,6 +8,7 @@ import time
 
 import animal
 import oracle
+import reports
 import table
 import visit
 import world
@@ -48,15 +49,17 @@ def show_table(names):
                 ("posttls-finger", oracle.ask_finger, place, place.zoo.animals),
                 ("s_client", oracle.ask_s_client, place, place.zoo.animals))]
             found = [one.result() for one in asked]
+        faults, summary = reports.judge(place, world.HOME)
         place.end_visits()
         lines = table.judge_all(place, *found)
         errors = place.host_errors()
     finally:
-        reports = place.close()
-    status = table.print_all(lines, errors + reports)
+        findings = place.close()
+    status = table.print_all(lines, errors + findings)
+    print("\n".join([summary, *faults]))
     print(f"in {time.monotonic() - began:.0f} s: "
           + ", ".join(f"{name} {seconds:.0f}" for name, seconds in took))
-    return status
+    return 1 if faults else status
 
 
 def _timed(took, name, ask, *words):

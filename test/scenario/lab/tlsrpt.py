@@ -17,6 +17,8 @@ RESULTS = {  # 4.3
     "starttls-not-supported", "certificate-host-mismatch", "certificate-expired",
     "certificate-not-trusted", "validation-failure", "tlsa-invalid", "dnssec-invalid",
     "dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"}
+NO_POLICY = {"sts": {"sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"},
+             "tlsa": {"dnssec-invalid", "dane-required"}}
 A_LABELS = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 MX_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 ADDRESS = re.compile(r"[^@\s<>]+@[a-z0-9.-]+$")
@@ -49,10 +51,10 @@ def _validate_policy(policy):
     hosts = policy.get("mx-host", [])
     assert isinstance(hosts, list) and all(MX_PATTERN.match(h) for h in hosts), hosts
     if kind == "tlsa":
-        assert strings and all(TLSA.match(s) for s in strings), strings
+        assert all(TLSA.match(s) for s in strings), strings
         assert not hosts
     elif kind == "sts":
-        assert strings[0] == "version: STSv1", strings
+        assert not strings or strings[0] == "version: STSv1", strings
         assert hosts == [s.partition(": ")[2] for s in strings if s.startswith("mx: ")], hosts
     else:
         assert not strings and not hosts
@@ -91,6 +93,11 @@ def validate(report, organization, contact):
                {"total-successful-session-count", "total-failure-session-count"})
         _count(one["summary"]["total-successful-session-count"])
         failed = _count(one["summary"]["total-failure-session-count"])
+        kind = one["policy"]["policy-type"]
+        if kind in NO_POLICY and not one["policy"].get("policy-string"):
+            # There is none to show only where it could not be learned, or was missed.
+            assert failed and not one["summary"]["total-successful-session-count"], one
+            assert {f["result-type"] for f in one["failure-details"]} <= NO_POLICY[kind], one
         assert sum(map(_validate_failure, one.get("failure-details", []))) == failed, one
 
 
