@@ -392,7 +392,7 @@ static void n16_the_resolver(void **state)
 
 	(void)state;
 	f->config.dns_check =
-	    (struct config_dns_check){ (char *)"signed.test", (char *)"", (char *)"", 1 };
+	    (struct config_dns_check){ (char *)"signed.test", (char *)"", (char *)"", 1, 3600 };
 	begin(f);
 	meet(f, ROLE_QUEUE, &f->queue);
 	give_policies(f, NULL, true);
