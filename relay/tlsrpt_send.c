@@ -263,8 +263,10 @@ static enum flow compose(struct tlsrpt_sending *s)
 	bool fits;
 	char *text;
 
-	if (s->report.end_s == 0 || s->is_stopped)
-		return finish(s); /* it is gone, or we are going */
+	if (s->is_stopped)
+		return finish(s);
+	if (s->report.end_s == 0)
+		return go(s, &step_put_off); /* it is gone, or the database cannot be read now */
 	tlsrpt_fill(s->house->config, s->about.number, &s->report);
 	text = tls_report_write(&s->report);
 	fits = tls_report_compress(text, strlen(text), &s->gzip);
