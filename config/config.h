@@ -120,7 +120,7 @@ struct config_delivery {
 	uint32_t idle_connections;       /* kept for the next message, per delivery process; 50 */
 	uint32_t idle_timeout;           /* seconds a connection is kept idle; 5 */
 	uint32_t connection_age;         /* seconds; then it gets no further message; 300 */
-	uint32_t connection_messages;    /* 100 */
+	uint32_t connection_messages;    /* 500 */
 };
 
 /* RFC 8460: to which recipient domains reports go, if they ask for them. */

@@ -62,7 +62,7 @@ const struct key keys[] = {
 	/* Receivers close an idle session after 5 minutes (RFC 5321 4.5.3.2.7), many much sooner. */
 	{ "delivery", "idle-timeout", KEY_SECONDS, AT(delivery.idle_timeout), "5s", 1, 300 },
 	{ "delivery", "connection-age", KEY_SECONDS, AT(delivery.connection_age), "5m", 1, 3600 },
-	{ "delivery", "connection-messages", KEY_NUMBER, AT(delivery.connection_messages), "100", 1,
+	{ "delivery", "connection-messages", KEY_NUMBER, AT(delivery.connection_messages), "500", 1,
 	    10000 },
 
 	{ "retry", "first", KEY_SECONDS, AT(retry.first), "5m", 1, 86400 },

@@ -35,6 +35,7 @@ void connection_destroy(struct connection **connection)
 		return;
 	stream_destroy(&c->stream);
 	tls_requirement_finish(&c->met);
+	tls_requirement_finish(&c->unmet);
 	free(c);
 	*connection = NULL;
 }
@@ -68,9 +69,15 @@ bool connection_covers(
 		return false;
 	if (is_known_to_meet(c, &host->tls))
 		return true;
-	stream_judge(c->stream, &host->tls, &shown, &verdict);
-	if (!outcome_is_ok(&verdict))
+	if (c->has_unmet && tls_requirement_is_equal(&c->unmet, &host->tls))
 		return false;
+	stream_judge(c->stream, &host->tls, &shown, &verdict);
+	if (!outcome_is_ok(&verdict)) {
+		tls_requirement_finish(&c->unmet);
+		tls_requirement_copy(&c->unmet, &host->tls);
+		c->has_unmet = true;
+		return false;
+	}
 	connection_meets(c, plan, host);
 	if (c->is_secure)
 		c->shown = shown;

@@ -36,6 +36,10 @@ struct connection {
 	struct tls_requirement met;
 	struct tls_evidence shown; /* empty in plaintext */
 	int64_t met_until_ms;
+
+	/* The one it was last found not to meet: what it has shown will not change. */
+	struct tls_requirement unmet;
+	bool has_unmet;
 };
 
 /* The stream is the connection's from now on. peer may end in ":port". */

@@ -9,14 +9,17 @@
 #include "relay/base/mem.h"
 #include "smtp/command.h"
 
-enum { PART_MS = 5 * 1000 }; /* to say goodbye, behind our back */
+enum {
+	PART_MS = 5 * 1000, /* to say goodbye, behind our back */
+	WARM_MS = 1000,     /* used so short a while ago that it is needed still */
+};
 
 /* One that waits for a message. */
 struct idle {
 	TAILQ_ENTRY(idle) link;
 	struct pool *pool;
 	struct connection *connection;
-	int64_t until_ms;
+	int64_t since_ms, until_ms;
 };
 
 /* One that has been told QUIT: outlives the pool, if it must, and then is a guest of the loop. */
@@ -41,8 +44,8 @@ struct pool {
 static void on_timer(void *arg);
 static void on_readable(struct stream *stream, void *arg);
 static void on_ended(struct stream *stream, enum stream_end end, void *arg);
-static struct idle *find(struct pool *pool, const struct plan *plan, const struct plan_host *host,
-    uint64_t n_mails, size_t first, size_t *at);
+static bool leads_there(struct pool *pool, struct idle *idle, const struct plan *plan,
+    const struct plan_host *host, size_t first, size_t *at);
 static bool is_good_for_another(const struct pool *pool, const struct connection *c);
 static struct connection *remove_idle(struct idle *idle);
 static void part_with(struct idle *idle);
@@ -89,35 +92,35 @@ void pool_destroy(struct pool **pool)
 struct connection *pool_take(struct pool *pool, const struct plan *plan,
     const struct plan_host *host, size_t first, size_t *at)
 {
-	struct idle *idle =
-	    find(pool, plan, host, pool->config->connection_messages / 2, first, at);
-
-	if (idle == NULL)
-		idle = find(pool, plan, host, pool->config->connection_messages, first, at);
-	if (idle == NULL)
-		return NULL;
-	idle->connection->is_reused = true;
-	return remove_idle(idle);
-}
-
-static struct idle *find(struct pool *pool, const struct plan *plan, const struct plan_host *host,
-    uint64_t n_mails, size_t first, size_t *at)
-{
-	struct idle *idle;
+	int64_t warm_ms = clock_monotonic_ms() - WARM_MS;
+	struct idle *idle, *best = NULL;
 
 	TAILQ_FOREACH_REVERSE(idle, &pool->idle, idle_list, link)
 	{
-		if (idle->connection->n_mails >= n_mails ||
-		    !is_good_for_another(pool, idle->connection))
+		if (best != NULL && (idle->since_ms < warm_ms ||
+					idle->connection->n_mails >= best->connection->n_mails))
 			continue;
-		for (size_t i = first; i < host->n_addresses; i++) {
-			if (!connection_covers(idle->connection, plan, host, i))
-				continue;
+		if (leads_there(pool, idle, plan, host, first, at))
+			best = idle;
+	}
+	if (best == NULL)
+		return NULL;
+	best->connection->is_reused = true;
+	return remove_idle(best);
+}
+
+static bool leads_there(struct pool *pool, struct idle *idle, const struct plan *plan,
+    const struct plan_host *host, size_t first, size_t *at)
+{
+	if (!is_good_for_another(pool, idle->connection))
+		return false;
+	for (size_t i = first; i < host->n_addresses; i++) {
+		if (connection_covers(idle->connection, plan, host, i)) {
 			*at = i;
-			return idle;
+			return true;
 		}
 	}
-	return NULL;
+	return false;
 }
 
 void pool_keep(struct pool *pool, struct connection **connection)
@@ -136,7 +139,8 @@ void pool_keep(struct pool *pool, struct connection **connection)
 	idle = mem_create(sizeof *idle);
 	idle->pool = pool;
 	idle->connection = c;
-	idle->until_ms = clock_monotonic_ms() + (int64_t)pool->config->idle_timeout * 1000;
+	idle->since_ms = clock_monotonic_ms();
+	idle->until_ms = idle->since_ms + (int64_t)pool->config->idle_timeout * 1000;
 	TAILQ_INSERT_TAIL(&pool->idle, idle, link);
 	pool->n_idle++;
 	stream_set_calls(c->stream, &calls, idle);

@@ -23,9 +23,9 @@ void pool_destroy(struct pool **pool);
 /*
  * A connection to one of the host's addresses, from number first on, that covers what the plan
  * requires of the host (connection_covers()): the caller's now, and *at the address it leads to. NULL
- * if there is none. The one used last comes first, so that those there are too many of grow old;
- * but those that have not had half of their messages come before those that have, so that not one
- * after the other is used up.
+ * if there is none. Of those used within the last second the one with the fewest messages, so that not
+ * one after the other is used up while there is much to send; otherwise the one used last, so that those
+ * there are too many of grow old.
  */
 struct connection *pool_take(struct pool *pool, const struct plan *plan,
     const struct plan_host *host, size_t first, size_t *at);

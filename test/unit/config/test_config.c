@@ -59,7 +59,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(c->delivery.idle_connections, 50);
 	assert_int_equal(c->delivery.idle_timeout, 5);
 	assert_int_equal(c->delivery.connection_age, 300);
-	assert_int_equal(c->delivery.connection_messages, 100);
+	assert_int_equal(c->delivery.connection_messages, 500);
 	assert_string_equal(c->dns_check.signed_name, "internet.nl");
 	assert_string_equal(c->dns_check.broken_name, "dnssec-failed.org");
 	assert_string_equal(c->dns_check.unsigned_name, "google.com");

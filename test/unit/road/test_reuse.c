@@ -425,6 +425,51 @@ static void test_full(void **state)
 	act_end(&act);
 }
 
+static struct connection *take(struct act *act, const struct stage *stage)
+{
+	const struct turn turn = { MAY, QUEUED, "" };
+	struct connection *c;
+	size_t at;
+
+	make_plan(act, stage, &turn);
+	c = pool_take(act->house.pool, &act->plan, &act->plan.hosts[0], 0, &at);
+	plan_finish(&act->plan);
+	return c;
+}
+
+/* Of two that have just been used the one with fewer messages; otherwise the one used last. */
+static void test_order(void **state)
+{
+	const struct scene scene = { "order",
+		SCRIPTS(LINES(HELLO, MAIL1, MAIL1, QUITS), LINES(HELLO, MAIL1, QUITS)) };
+	const struct turn turn = { MAY, QUEUED, "" };
+	struct connection *twice, *once, *next;
+	struct act act;
+
+	set_stage(&act, *state, &scene);
+	play_turn(&act, *state, &scene, &turn);
+	play_turn(&act, *state, &scene, &turn);
+	twice = take(&act, *state);
+	assert_non_null(twice);
+	assert_null(take(&act, *state));
+	play_turn(&act, *state, &scene, &turn);
+	pool_keep(act.house.pool, &twice);
+	once = take(&act, *state);
+	assert_int_equal(once->n_mails, 1);
+	twice = take(&act, *state);
+	assert_int_equal(twice->n_mails, 2);
+	pool_keep(act.house.pool, &once);
+	pool_keep(act.house.pool, &twice);
+	for (int64_t end_ms = clock_monotonic_ms() + 1100; clock_monotonic_ms() < end_ms;)
+		loop_run_once(act.loop, false);
+	next = take(&act, *state);
+	assert_int_equal(next->n_mails, 2);
+	pool_keep(act.house.pool, &next);
+	pool_stop(act.house.pool, NULL, NULL);
+	assert_null(act_settle(&act));
+	act_end(&act);
+}
+
 static void on_quiet(void *arg)
 {
 	size_t *n = arg;
@@ -529,6 +574,7 @@ int main(void)
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_covers),
 	};
