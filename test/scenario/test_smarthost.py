@@ -140,3 +140,15 @@ def test_login_survives_the_death_of_auth(lab):
     send(lab)
     server.wait_for()
     until(lambda: lab.zegel.queue() == [], what="an empty queue")
+
+
+def test_one_login_for_several_messages(lab):
+    """What is kept is logged in already, and is for that login alone."""
+    server = provide(lab, smarthost.Postfix)
+    lab.start()
+    send(lab)
+    server.wait_for()
+    send(lab, "bert@bank.example")
+    server.wait_for(2)
+    lab.zegel.wait_log(r"achieved=verify .*reused")
+    assert len(lab.zegel.wait_log(r"logged in to")) == 1
