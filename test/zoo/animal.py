@@ -74,6 +74,7 @@ class Animal:
         self.at = None  # the host that must get the message, if not any
         self.reason = None  # of a refusal: the relay's name for it; "" if the host refused
         self.is_slow = False  # takes a minute, and so begins first
+        self.reported = {}  # policy type: result, in the report to its domain (see reports.py)
         self.shows = []  # words that the evidence of its delivery must have
         self.enforces = True  # a byte of the message in the clear is a failure
         self.told = None  # the option that MAIL must, or with "" must not, bear

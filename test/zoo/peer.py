@@ -258,6 +258,8 @@ async def junk_after_220(talk):
 @_instead_of_starttls
 async def plain_after_220(talk):
     await talk.say("220 2.0.0 Go ahead")
+    await talk._more()
+    talk._rest = b""
     await talk.say("250-still in the clear")
     await talk.say("250 PIPELINING")
     await serve(talk, greeting=False)

@@ -2,6 +2,7 @@
 import dataclasses
 import zlib
 
+import reports
 from animal import DELIVER, LATER, NEVER
 from lab.place import CACHE, TOP
 from oracle import SILENT
@@ -21,7 +22,8 @@ class Line:
     rightly_clear_bytes: int = 0
 
 
-def judge_all(world, findings, fingers, clients):
+def judge_all(world, told, findings, fingers, clients):
+    """told: {domain: its TLS report}"""
     lines = []
     clear = _clear_bytes(world)
     for animal in world.zoo.animals:
@@ -33,6 +35,8 @@ def judge_all(world, findings, fingers, clients):
             else:
                 line.rightly_clear_bytes += clear.get(host.name, 0)
         _judge(line)
+        line.faults += [f"TLS report: {fault}"
+                        for fault in reports.faults(animal, told.get(animal.domain))]
         lines.append(line)
     return lines
 
@@ -94,7 +98,7 @@ def _coarse(verdict):
     return "refuse" if verdict in (LATER, NEVER) else verdict
 
 
-def print_all(lines, reports):
+def print_all(lines, told, errors):
     _write_opinions(lines)
     print(f"{'animal':34} {'expected':20} {'zegel':20} {'posttls-finger':15} {'s_client':9} rule")
     for line in lines:
@@ -106,7 +110,7 @@ def print_all(lines, reports):
             print(f"    {remark}")
         for fault in line.faults:
             print(f"    DIFFERS {fault}")
-    return _print_end(lines, reports)
+    return _print_end(lines, told, errors)
 
 
 def _write_opinions(lines):
@@ -123,19 +127,22 @@ def _said(opinion):
     return _coarse(opinion.verdict) if opinion and opinion.verdict != SILENT else "-"
 
 
-def _print_end(lines, reports):
+def _print_end(lines, told, errors):
     hosts = [(a, host) for a in (line.animal for line in lines) for host in a.hosts]
     mute = sum(must_be_mute(*one) for one in hosts)
     print(f"\nbytes of MAIL, RCPT, DATA and content in the clear at the {mute} hosts where the "
           f"plan demands TLS: {sum(line.clear_bytes for line in lines)}")
     print(f"at the {len(hosts) - mute} others: {sum(line.rightly_clear_bytes for line in lines)}")
-    if reports:
-        print(reports)
+    if errors:
+        print(errors)
     n = sum(bool(line.faults) for line in lines)
+    print(reports.summary(told))
+    print(f"{sum(bool(line.animal.reported) for line in lines)} animals are held against what theirs "
+          "must say")
     fingers = sum(_said(line.finger) != "-" for line in lines)
     clients = sum(_said(line.s_client) != "-" for line in lines)
     print(f"judged besides: {fingers} by posttls-finger, {clients} by openssl s_client; "
           f"{sum(bool(line.remarks) for line in lines)} differences explained")
     print(f"{len(lines)} animals, {n} lines differ")
     print(f"what each said in full: {OPINIONS}")
-    return 1 if n or reports else 0
+    return 1 if n or errors else 0

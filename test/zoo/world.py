@@ -180,9 +180,9 @@ class World:
         z.sections["tls"].update({"certificate": chain, "key": key})
         z.sections["delivery"] = {"ca-file": self.ca_file, "connect-timeout": "5s",
                                   "connections": 300}
+        z.sections["tls-reports"] = reports.SECTION  # nobody asks for one; they are only read
         # Does DNSSEC work here? Asked of the zoo itself.
         z.sections["dns"].update({f"check-{how}": name for how, name in self.zoo.checks.items()})
-        z.sections["tls-reports"] = reports.sections(HOME)
         z.partners = {a.partner_name or a.domain: self._rule(a) for a in self.zoo.animals
                       if a.partner}
         z.routes = {a.domain: a.route for a in self.zoo.animals if a.route}

@@ -24,6 +24,7 @@ def judged(animal, host):
     animal.s_client = ("dane", host)
     if animal.verdict == DELIVER:
         animal.shows = ["achieved=dane"]
+    animal.reported = {"tlsa": "success" if animal.verdict == DELIVER else "failure"}
 
 
 def settle_ee(zoo, selector, matching):
@@ -134,6 +135,7 @@ def settle_pkix(zoo, selector, matching):
                        "TLS is mandatory, and the host offers none")
         leaf = zoo.authority.issue(f"mx.{a.domain}")
         a.host(certificate=None, tlsa=[(leaf if usage else zoo.authority).tlsa(*shape)])
+        a.reported = {"tlsa": "starttls-not-supported"}
 
 
 def settle_longer(zoo):

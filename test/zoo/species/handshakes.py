@@ -21,7 +21,7 @@ def settle(zoo):
     zoo.refused_for("starttls-refused", "starttls-5*", "ehlo-500")
     zoo.refused_for("tls-timeout", "stall-*")
     zoo.refused_for("dane-mismatch", "sha1-chain")
-    zoo.refused_for("starttls-early-input", "junk-after-220*", "plain-after-220")
+    zoo.refused_for("starttls-early-input", "junk-after-220*")
     zoo.refused_for("connection-lost", "close-at-starttls")
     zoo.refused_for("tls-handshake", "*")
 
@@ -30,6 +30,7 @@ def with_record(zoo, name, cases, about, verdict=LATER, rule="RFC 7672 2.2", **h
     a = zoo.animal(name, cases, verdict, rule, about)
     own = self_signed(f"mx.{a.domain}")
     a.host(certificate=own, tlsa=[own.tlsa()], **how)
+    a.reported = {"tlsa": "success" if verdict == DELIVER else "failure"}
     return a
 
 
@@ -37,6 +38,7 @@ def without_record(zoo, name, cases, about, verdict, rule, **how):
     a = zoo.animal(name, cases, verdict, rule, about)
     a.enforces = verdict == DELIVER
     a.host(certificate=self_signed(f"mx.{a.domain}"), **how)
+    a.reported = {"no-policy-found": "failure"}
     return a
 
 

@@ -20,8 +20,7 @@ def settle(zoo):
     settle_kept(zoo)
     zoo.refused_for("starttls-missing", "sts-no-starttls")
     zoo.refused_for("", "sts-starttls-refused")  # the host's own words
-    zoo.refused_for("starttls-early-input", "sts-plain-after-220")
-    zoo.refused_for("tls-handshake", "sts-tls-1-0")
+    zoo.refused_for("tls-handshake", "sts-plain-after-220", "sts-tls-1-0")
     zoo.refused_for("sts-mx-name", "sts-mx-elsewhere", "sts-pattern-*", "*-not-listed")
     zoo.refused_for("sts-tls-expired", "sts-expired")
     zoo.refused_for("sts-tls-name", "sts-wrong-name", "sts-name-of-domain", "sts-common-name-only",
@@ -57,8 +56,10 @@ def settle_hosts(zoo):
             certificate=True)
     a.s_client = ("pkix", a.hosts[0])
     a.shows = ["by=mta-sts", "match=\"CA "]
+    a.reported = {"sts": "success"}
     a = one(zoo, "sts-self-signed", "T21", LATER, rule, "the host's certificate is self-signed")
     a.s_client = ("pkix", a.hosts[0])
+    a.reported = {"sts": "certificate-not-trusted"}
 
     def broken(name, about, make, verdict=LATER, judged=True, rule=rule, **host):
         a = one(zoo, name, "T21", verdict, rule, about, certificate=None, host=host)
@@ -67,10 +68,12 @@ def settle_hosts(zoo):
             a.s_client = ("pkix", a.hosts[0])
         return a
 
-    broken("sts-expired", "the host's certificate is over",
-           lambda a, name: zoo.authority.issue(name, expired=True))
-    broken("sts-wrong-name", "the host's certificate is another's",
-           lambda a, name: zoo.authority.issue("mx.elsewhere.example"))
+    a = broken("sts-expired", "the host's certificate is over",
+               lambda a, name: zoo.authority.issue(name, expired=True))
+    a.reported = {"sts": "certificate-expired"}
+    a = broken("sts-wrong-name", "the host's certificate is another's",
+               lambda a, name: zoo.authority.issue("mx.elsewhere.example"))
+    a.reported = {"sts": "certificate-host-mismatch"}
     broken("sts-name-of-domain", "the host's certificate is for the recipient's domain, and not "
            "for the host", lambda a, name: zoo.authority.issue(a.domain))
     broken("sts-common-name-only", "the host's name stands in the common name only",
@@ -86,8 +89,9 @@ def settle_hosts(zoo):
     broken("sts-intermediate-absent", "an intermediate authority, not shown",
            lambda a, name: Authority("Between", by=zoo.authority).issue(name).alone())
 
-    one(zoo, "sts-no-starttls", "T21 T16", LATER, "RFC 8461 4.2, 5", "the host offers no TLS",
-        certificate=None)
+    a = one(zoo, "sts-no-starttls", "T21 T16", LATER, "RFC 8461 4.2, 5",
+            "the host offers no TLS", certificate=None)
+    a.reported = {"sts": "starttls-not-supported"}
     one(zoo, "sts-starttls-refused", "T21 T16", LATER, "RFC 8461 4.2, 5",
         "the host refuses STARTTLS", certificate=True,
         host={"replies": {"STARTTLS": "454 4.7.0 TLS not available"}})
@@ -107,7 +111,8 @@ def settle_patterns(zoo):
         return one(zoo, name, "T21 T23", verdict, rule, about, certificate=True, host=host,
                    text=lambda a: policy([pattern.format(a.domain)]))
 
-    listed("sts-mx-elsewhere", LATER, "the host is not in the policy", "mx2.{}")
+    a = listed("sts-mx-elsewhere", LATER, "the host is not in the policy", "mx2.{}")
+    a.reported = {"sts": "failure"}
     listed("sts-pattern", DELIVER, "a pattern covers the host", "*.{}")
     listed("sts-pattern-of-two", LATER, "a pattern covers one label, the host has two", "*.{}",
            label="a.mx")
@@ -174,12 +179,15 @@ def settle_modes(zoo):
             return policy([f"mx.{a.domain}"], mode)
         a = one(zoo, f"sts-{mode}-self-signed", "T21", DELIVER, rule,
                 f"mode {mode}: nothing is refused", text=text)
-        a.shows = ["sts=would-fail"] if mode == "testing" else []
+        if mode == "testing":
+            a.shows = ["sts=would-fail"]
+            a.reported = {"sts": "certificate-not-trusted"}
         one(zoo, f"sts-{mode}-no-starttls", "T21", PLAIN, rule,
             f"mode {mode}, and the host offers no TLS", text=text, certificate=None)
-    one(zoo, "sts-testing-not-listed", "T21", DELIVER, rule,
-        "mode testing, and the host is not in the policy",
-        text=lambda a: policy([f"mx2.{a.domain}"], "testing"))
+    a = one(zoo, "sts-testing-not-listed", "T21", DELIVER, rule,
+            "mode testing, and the host is not in the policy",
+            text=lambda a: policy([f"mx2.{a.domain}"], "testing"))
+    a.reported = {"sts": "failure"}
     one(zoo, "sts-none-without-mx", "T21", DELIVER, "RFC 8461 3.2, 5",
         "mode none needs no mx", text=policy([], "none"))
 
@@ -191,7 +199,8 @@ def settle_texts(zoo):
         one(zoo, name, "T19", LATER, rule, f"{about}: it is a policy", text=make)
 
     def invalid(name, about, make):
-        one(zoo, name, "T19", DELIVER, rule + ", 5.1", f"{about}: it is no policy", text=make)
+        a = one(zoo, name, "T19", DELIVER, rule + ", 5.1", f"{about}: it is no policy", text=make)
+        a.reported = {"any": "sts-policy-invalid"}
 
     def lines(*texts):
         return lambda a: "".join(f"{line.format(a.domain)}\r\n" for line in texts)
@@ -266,8 +275,11 @@ def settle_websites(zoo):
             ("html", {"type": "text/html"}, "text/html (RFC 8461 3.2)"),
             ("no-type", {"type": ""}, "no type at all (RFC 8461 3.2)"),
             ("slow", {"delay": 75}, "an answer after 75 seconds")):
-        one(zoo, f"sts-site-{name}", "T20", DELIVER, rule, f"the policy host says: {about}",
-            answer=answer).is_slow = name == "slow"
+        a = one(zoo, f"sts-site-{name}", "T20", DELIVER, rule, f"the policy host says: {about}",
+                answer=answer)
+        a.is_slow = name == "slow"
+        a.reported = {"any": "sts-policy-invalid" if "type" in name or name == "html"
+                      else "sts-policy-fetch-error"}
 
     one(zoo, "sts-site-charset", "T20", LATER, "RFC 8461 3.2",
         "the policy host says: text/plain; charset=utf-8",
@@ -298,6 +310,7 @@ def settle_websites(zoo):
         a = one(zoo, f"sts-site-{name}", "T20", verdict, rule,
                 f"the policy host's certificate {about}")
         a.websites[0].certificate = make(a.websites[0].name)
+        a.reported = {"any": "sts-webpki-invalid"} if verdict == DELIVER else {"sts": "failure"}
 
     a = one(zoo, "sts-site-down", "T20 T22", DELIVER, rule + ", 5.1",
             "nobody listens at the policy host, and no policy is kept")
@@ -318,10 +331,14 @@ def settle_beside_dane(zoo):
         a.policy(policy([f"mx.{a.domain}" if listed else f"mx2.{a.domain}"]))
         return a
 
-    both("sts-and-dane", DELIVER, "both are right")
-    both("sts-right-dane-wrong", LATER, "MTA-STS would be content, and DANE is not", right=False)
-    both("sts-wrong-dane-right", DELIVER, "DANE is content, and MTA-STS would not be: the "
-         "certificate is self-signed", trusted=False)
+    a = both("sts-and-dane", DELIVER, "both are right")
+    a.reported = {"tlsa": "success", "sts": "success"}
+    a = both("sts-right-dane-wrong", LATER, "MTA-STS would be content, and DANE is not",
+             right=False)
+    a.reported = {"tlsa": "failure"}
+    a = both("sts-wrong-dane-right", DELIVER, "DANE is content, and MTA-STS would not be: the "
+             "certificate is self-signed", trusted=False)
+    a.reported = {"tlsa": "success", "sts": "certificate-not-trusted"}
     both("sts-not-listed-dane-right", DELIVER, "DANE is content, and the host is not in the policy",
          listed=False)
     both("sts-wrong-dane-wrong", LATER, "neither is content", right=False, trusted=False)

@@ -37,10 +37,12 @@ def settle_unusable(zoo):
                    "it is proved that there are no records: TLS is an opportunity only")
     a.enforces = False
     a.host(certificate=None)
+    a.reported = {"no-policy-found": "starttls-not-supported"}
 
     a = zoo.animal("no-records-self-signed", "T11", DELIVER, "RFC 7672 2.2, RFC 7435 3",
                    "no records, TLS with any certificate")
     a.host(certificate=self_signed("anybody.example"))
+    a.reported = {"no-policy-found": "success"}
 
     a = zoo.animal("no-records-empty-name", "T11", DELIVER, "RFC 7672 2.2",
                    "the name of the records is there, without TLSA")
