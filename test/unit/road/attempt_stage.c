@@ -164,6 +164,7 @@ void act_done(const struct attempt_result *result, void *arg)
 	assert_false(act->is_done);
 	act->is_done = true;
 	act->feedback = result->feedback;
+	act->n_counts = result->n_counts;
 	act->setup_ms = result->delays.setup_ms;
 	act->transfer_ms = result->delays.transfer_ms;
 	strcpy(act->host, result->host);

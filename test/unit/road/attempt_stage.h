@@ -83,6 +83,7 @@ struct act {
 	enum schedule_feedback feedback;
 	char host[OUTCOME_WHO_MAX], evidence[EVIDENCE_MAX];
 	struct outcome outcomes[RECIPIENTS_MAX];
+	size_t n_counts; /* for TLS reports */
 	int64_t setup_ms, transfer_ms;
 };
 

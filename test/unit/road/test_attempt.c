@@ -290,6 +290,25 @@ static void test_refused_plan(void **state)
 	act_end(&act);
 }
 
+/* Its only host must not be used: nothing is tried, and a TLS report tells of it all the same. */
+static void a_refused_plan_is_counted(void **state)
+{
+	static const struct host only = { .unusable = true };
+	static const struct scene nobody = { .name = "nobody", .n_recipients = 1 };
+	struct act act;
+
+	set_stage(&act, *state, &nobody);
+	act_add_host(&act, *state, &only);
+	outcome_say(&act.plan.hosts[0].unusable, 451, "4.4.3", "tlsa-lookup-failed", "no answer");
+	act.plan.hosts[0].has_tlsa_policy = true;
+	act.plan.refusal = act.plan.hosts[0].unusable;
+	act_attempt(&act, 0);
+	loop_run(act.loop);
+	assert_string_equal(act.outcomes[0].name, "tlsa-lookup-failed");
+	assert_int_equal(act.n_counts, 1);
+	act_end(&act);
+}
+
 /* Without a lookup role nothing is known, and the site is not to blame. */
 static void test_no_lookup(void **state)
 {
@@ -483,6 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scenes),
 		cmocka_unit_test(test_refused_plan),
+		cmocka_unit_test(a_refused_plan_is_counted),
 		cmocka_unit_test(test_no_lookup),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_watches),
