@@ -274,10 +274,9 @@ static enum tls_result result_of(const char *name)
 		{ "dane-missing", TLS_RESULT_DANE_REQUIRED },
 	};
 
-	if (strncmp(name, "partner-tls-", 12) == 0)
-		name += 8;
-	else if (strncmp(name, "sts-tls-", 8) == 0)
-		name += 4;
+	/* By whose rule: "dane-tls-name", "sts-tls-name", "partner-tls-name". */
+	if (strstr(name, "-tls-") != NULL)
+		name = strstr(name, "-tls-") + 1;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		if (strcmp(name, rows[i].name) == 0)
 			return rows[i].result;

@@ -9,7 +9,8 @@
  *  - Policies that exist but were not asked for (the operator's "none" and "may", another resolver's
  *    failure, a sender who waived them) count neither as kept nor as broken nor as not found.
  *  - TLSA records of which none is usable are tlsa-invalid, though the mail travels encrypted; so is a
- *    certificate that none of them matches, since none of the records was found to be valid.
+ *    certificate that none of them matches, since none of the records was found to be valid. Where one
+ *    matches and the name or the date does not do, or the chain is not sound, that is what is said.
  *  - A host that an MTA-STS policy does not name is a validation-failure (sts-mx-name); so is MTA-STS
  *    where DANE refused the session before it could be judged.
  *  - An operator's next hop is reported on as RFC 8460 1.1 says: under its own name.

@@ -24,6 +24,7 @@ struct judge {
 	const struct tls_requirement *requirement;
 	enum method method;
 	struct verifier *verifier;
+	bool has_records; /* or pins, that a chain can match */
 };
 
 static bool find_method(
@@ -42,8 +43,9 @@ static void refuse(
     const struct judge *j, long error, const struct tls_evidence *e, struct outcome *verdict);
 static void print_required(const struct judge *j, char *text, size_t room);
 static void name_refusal(const struct judge *j, long error, char name[REFUSAL_MAX]);
+static bool is_no_match(long error);
 static bool has_usage(const struct tls_requirement *r, uint8_t usage);
-static void name_rule(const struct tls_requirement *r, const char *what, char name[REFUSAL_MAX]);
+static void name_rule(const struct judge *j, const char *what, char name[REFUSAL_MAX]);
 static void list_names(const struct tls_requirement *r, char *list);
 static void list_tlsa(const struct tls_requirement *r, char *list);
 
@@ -136,7 +138,7 @@ static bool prepare_pkix(struct judge *j, struct tls_context *context, struct ou
 		verifier_refuse_common_names(j->verifier);
 	if (has_names(r) && add_names(j))
 		return true;
-	name_rule(r, "name", name);
+	name_rule(j, "name", name);
 	outcome_say(refusal, 454, "4.7.5", name,
 	    "tls=%s by %s rule names no host that the certificate could be for",
 	    tls_level_name(r->level), tls_demand_name(r->demand));
@@ -174,6 +176,7 @@ static bool add_records(struct judge *j)
 			continue;
 		if (!verifier_add_tlsa(j->verifier, t))
 			return false;
+		j->has_records = true;
 	}
 	return true;
 }
@@ -220,6 +223,9 @@ void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct t
 	/* A chain that nobody vouches for can be without fault only where no store was asked. */
 	if (found.error == X509_V_OK && !found.has_tlsa &&
 	    (j->method == METHOD_PINS || j->method == METHOD_DANE))
+		found.error = X509_V_ERR_DANE_NO_MATCH;
+	/* Whatever else is said of it then is beside the point. */
+	if (j->method == METHOD_DANE && !j->has_records)
 		found.error = X509_V_ERR_DANE_NO_MATCH;
 	if (found.error != X509_V_OK)
 		snprintf(e->why_untrusted, sizeof e->why_untrusted, "%s",
@@ -273,9 +279,10 @@ static void refuse(
 	const struct tls_requirement *r = j->requirement;
 	char required[512], name[REFUSAL_MAX];
 	const char *why = error == X509_V_ERR_HOSTNAME_MISMATCH ? "it is for another name"
-			  : error != X509_V_ERR_DANE_NO_MATCH   ? e->why_untrusted
-			  : j->method == METHOD_PINS ? "it is none of the operator's list"
-						     : "no TLSA record matches it";
+			  : j->method == METHOD_DANE && is_no_match(error)
+			      ? "no TLSA record matches it"
+			  : error == X509_V_ERR_DANE_NO_MATCH ? "it is none of the operator's list"
+							      : e->why_untrusted;
 
 	name_refusal(j, error, name);
 	print_required(j, required, sizeof required);
@@ -294,25 +301,38 @@ static void print_required(const struct judge *j, char *text, size_t room)
 	list_tlsa(j->requirement, records);
 	if (j->method == METHOD_PKIX)
 		snprintf(text, room, "the name %s and an authority of the system's list", names);
-	else if (j->method == METHOD_DANE || !has_usage(j->requirement, 2))
-		snprintf(text, room, "a match with %s %s",
-		    j->method == METHOD_DANE ? "TLSA" : "the operator's list:", records);
+	else if (j->method == METHOD_DANE)
+		snprintf(text, room, "a match with TLSA %s%s%s", records,
+		    has_usage(j->requirement, 2) ? ", by usage 2 with the name " : "",
+		    has_usage(j->requirement, 2) ? names : "");
+	else if (!has_usage(j->requirement, 2))
+		snprintf(text, room, "a match with the operator's list: %s", records);
 	else
 		snprintf(text, room, "the name %s and an authority of the partner's list", names);
 }
 
 static void name_refusal(const struct judge *j, long error, char name[REFUSAL_MAX])
 {
-	if (j->method == METHOD_DANE)
+	if (j->method == METHOD_DANE && is_no_match(error))
 		strcpy(name, "dane-mismatch");
 	else if (j->method == METHOD_PINS && !has_usage(j->requirement, 2))
 		strcpy(name, "fingerprint-mismatch");
 	else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
-		name_rule(j->requirement, "name", name);
+		name_rule(j, "name", name);
 	else if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID)
-		name_rule(j->requirement, "expired", name);
+		name_rule(j, "expired", name);
 	else
-		name_rule(j->requirement, "untrusted", name);
+		name_rule(j, "untrusted", name);
+}
+
+/*
+ * No chain from the server's certificate leads to what a record is of: it may be of another
+ * certificate, or of an authority that the server does not show. What is wrong with a chain that does
+ * is OpenSSL's first complaint about it.
+ */
+static bool is_no_match(long error)
+{
+	return error == X509_V_ERR_DANE_NO_MATCH || error == X509_V_ERR_CERT_UNTRUSTED;
 }
 
 static bool has_usage(const struct tls_requirement *r, uint8_t usage)
@@ -324,11 +344,14 @@ static bool has_usage(const struct tls_requirement *r, uint8_t usage)
 	return false;
 }
 
-/* "partner-tls-name", "sts-tls-name", or "tls-name" where nobody else's rule was broken. */
-static void name_rule(const struct tls_requirement *r, const char *what, char name[REFUSAL_MAX])
+/* "dane-tls-name", "sts-tls-name", "partner-tls-name", or "tls-name" where it was nobody else's rule. */
+static void name_rule(const struct judge *j, const char *what, char name[REFUSAL_MAX])
 {
+	const struct tls_requirement *r = j->requirement;
+
 	snprintf(name, REFUSAL_MAX, "%stls-%s",
-	    r->level == TLS_MTA_STS       ? "sts-"
+	    j->method == METHOD_DANE      ? "dane-"
+	    : r->level == TLS_MTA_STS     ? "sts-"
 	    : r->demand == DEMAND_PARTNER ? "partner-"
 					  : "",
 	    what);

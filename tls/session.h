@@ -76,6 +76,9 @@ const struct tls_evidence *tls_session_evidence(const struct tls_session *s);
  *	partner-tls-expired	it, or one above it, is not valid today
  *	fingerprint-mismatch	certificates and keys are pinned, and it is none of them
  *	dane-mismatch		no TLSA record matches
+ *	dane-tls-name		one does, of usage 2, and the certificate has none of the names
+ *	dane-tls-expired	likewise, and something in the chain is not valid today
+ *	dane-tls-untrusted	one does, and the chain is not sound, or its keys are too weak
  *	dane-missing		dane-only, and there are no usable TLSA records
  * The three partner-tls names begin with "sts-" instead of "partner-" where the level is mta-sts
  * (sts-tls-name, sts-tls-untrusted, sts-tls-expired), and with neither (tls-name...) where the demand

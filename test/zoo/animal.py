@@ -19,6 +19,17 @@ VERDICTS = (DELIVER, PLAIN, LATER, NEVER)
 SIGNED = "zoo.example"  # signed, and its key is the trust anchor
 OPEN = "open.example"  # not signed
 ROGUE = "rogue.example"  # signed, and asked through a server that makes trouble for some names
+# What a TLS report calls the reason for which a host with TLSA records was refused (RFC 8460 4.3).
+RESULTS = {
+    "dane-mismatch": "tlsa-invalid",
+    "dane-tls-name": "certificate-host-mismatch",
+    "dane-tls-expired": "certificate-expired",
+    "dane-tls-untrusted": "certificate-not-trusted",
+    "starttls-missing": "starttls-not-supported",
+    "tlsa-lookup-failed": "dnssec-invalid",
+    "dane-required": "dane-required",
+}
+
 DEAD = "dead.example"  # its server answers SERVFAIL
 
 
@@ -175,6 +186,8 @@ class Zoo:
                 raise ValueError(f"no animal {name} is refused without a reason yet")
             for animal in matching:
                 animal.reason = reason
+                if animal.reported.get("tlsa") == "failure":
+                    animal.reported["tlsa"] = RESULTS.get(reason, "failure")
 
     def own_zone(self, signed=True):
         """One more rogue zone: a resolver soon avoids a server that was silent about its zone."""

@@ -16,6 +16,11 @@ def settle(zoo):
     settle_names(zoo)
     settle_odd(zoo)
     zoo.refused_for("starttls-missing", "u???-no-starttls")
+    zoo.refused_for("dane-tls-expired", "u2??-expired*", "intermediate-expired")
+    zoo.refused_for("dane-tls-name", "u2??-wrong-name", "anchor-for-wildcard-of-two",
+                    "anchor-not-for-common-name")
+    zoo.refused_for("dane-tls-untrusted", "anchor-over-a-leaf", "anchor-path-too-long",
+                    "anchor-constrained-to-others", "anchor-leaf-for-clients")
     zoo.refused_for("dane-mismatch", "*")
 
 

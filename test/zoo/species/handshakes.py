@@ -20,7 +20,7 @@ def settle(zoo):
     zoo.refused_for("", "starttls-4*")  # the host's own words
     zoo.refused_for("starttls-refused", "starttls-5*", "ehlo-500")
     zoo.refused_for("tls-timeout", "stall-*")
-    zoo.refused_for("dane-mismatch", "sha1-chain")
+    zoo.refused_for("dane-tls-untrusted", "sha1-chain")
     zoo.refused_for("starttls-early-input", "junk-after-220*")
     zoo.refused_for("connection-lost", "close-at-starttls")
     zoo.refused_for("tls-handshake", "*")
