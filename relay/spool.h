@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "relay/message.h"
 
@@ -94,11 +95,23 @@ int spool_open_segment(struct spool *spool, uint64_t number);
 uint32_t spool_checksum(uint32_t so_far, const void *bytes, size_t n);
 
 /*
- * Reads the extent and compares: 0 if it is whole. -1 with errno EBADMSG if it is short or its
- * bytes are not those committed (to be set aside), or the errno of the read. Usable in any process
- * that holds the descriptor; leaves its offset alone; reads 64 KB at a time.
+ * Reads an extent piece by piece, and proves it meanwhile. Usable in any process that holds the
+ * descriptor, which stays the caller's, as the extent does; leaves its offset alone.
  */
-int spool_check_extent(int fd, const struct extent *extent);
+struct spool_reader {
+	int fd;
+	const struct extent *extent;
+	uint64_t n_read;
+	uint32_t checksum; /* of that */
+};
+void spool_reader_init(struct spool_reader *reader, int fd, const struct extent *extent);
+
+/*
+ * The next piece, at most room bytes of it: how many; 0 behind the last, if all were those committed.
+ * -1 with errno EBADMSG if they were not or the file is short (to be set aside), or the errno of the
+ * read.
+ */
+ssize_t spool_read(struct spool_reader *reader, void *bytes, size_t room);
 
 /*
  * What an attempt brought, and when the deferred ones are due again. evidence is one line for

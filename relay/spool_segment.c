@@ -18,7 +18,7 @@
 #include "relay/base/mem.h"
 #include "relay/spool.h"
 
-enum { NAME_MAX_ = 17, NAME_LENGTH = 16, READ_SIZE = 64 * 1024 };
+enum { NAME_MAX_ = 17, NAME_LENGTH = 16 };
 
 struct segment {
 	uint64_t number;
@@ -356,34 +356,31 @@ uint32_t spool_checksum(uint32_t so_far, const void *bytes, size_t n)
 	return n > 0 ? (uint32_t)crc32_z(so_far, bytes, n) : so_far;
 }
 
-int spool_check_extent(int fd, const struct extent *extent)
+void spool_reader_init(struct spool_reader *reader, int fd, const struct extent *extent)
 {
-	uint64_t at = extent->offset, left = extent->length;
-	uint32_t checksum = 0;
-	char *bytes;
+	*reader = (struct spool_reader){ .fd = fd, .extent = extent };
+}
 
-	if (at > INT64_MAX || left > INT64_MAX - at) {
+ssize_t spool_read(struct spool_reader *r, void *bytes, size_t room)
+{
+	uint64_t left = r->extent->length - r->n_read, at = r->extent->offset;
+	ssize_t n;
+
+	if (at > INT64_MAX || r->extent->length > INT64_MAX - at ||
+	    (left == 0 && r->checksum != r->extent->checksum)) {
 		errno = EBADMSG;
 		return -1;
 	}
-	bytes = mem_create(READ_SIZE);
-	while (left > 0) {
-		ssize_t n = pread(fd, bytes, left < READ_SIZE ? left : READ_SIZE, (off_t)at);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int error = n == 0 ? EBADMSG : errno;
-
-			free(bytes);
-			errno = error;
-			return -1;
-		}
-		checksum = spool_checksum(checksum, bytes, (size_t)n);
-		at += (uint64_t)n;
-		left -= (uint64_t)n;
+	do
+		n = pread(r->fd, bytes, left < room ? left : room, (off_t)(at + r->n_read));
+	while (n == -1 && errno == EINTR);
+	if (n == 0 && left > 0) {
+		errno = EBADMSG;
+		return -1;
 	}
-	free(bytes);
-	errno = EBADMSG;
-	return checksum == extent->checksum ? 0 : -1;
+	if (n > 0) {
+		r->checksum = spool_checksum(r->checksum, bytes, (size_t)n);
+		r->n_read += (uint64_t)n;
+	}
+	return n;
 }

@@ -12,7 +12,10 @@
 #include "smtp/command.h"
 #include "smtp/stuff.h"
 
-enum { PIECE_SIZE = 64 * 1024 };
+enum {
+	PIECE_SIZE = 64 * 1024,
+	CHECK_AT_ONCE = 4, /* pieces in a turn of the loop, about a quarter of a millisecond */
+};
 
 struct step {
 	const char *name;
@@ -32,10 +35,9 @@ struct transact {
 
 	/* the content on its way */
 	struct smtp_stuff stuff;
-	const struct extent *extent; /* header, body; NULL when all is read */
-	uint64_t n_read;             /* of it */
-	uint32_t checksum;           /* of that */
-	char *piece;
+	struct spool_reader reader; /* of the header, then of the body */
+	bool is_read;               /* to the end */
+	char *piece;                /* NULL while nothing is read */
 
 	struct transact_result result;
 	transact_done *done;
@@ -44,7 +46,7 @@ struct transact {
 
 /* The steps, in the order of time. */
 #define STEPS(STEP)                                                                                \
-	STEP(check)          /* is it still what was accepted? */                                  \
+	STEP(check)          /* is it still what was accepted? A part in each turn */              \
 	STEP(reset)          /* if the one before was left open */                                 \
 	STEP(reset_replied)  /* 250 */                                                             \
 	STEP(envelope)       /* MAIL; with PIPELINING all up to DATA */                            \
@@ -69,8 +71,10 @@ static int64_t first_wait_ms(const struct transact *t);
 static enum flow say_recipient(struct transact *t);
 static enum flow after_recipients(struct transact *t);
 static enum flow say_end_at_once(struct transact *t);
-static bool read_piece(struct transact *t, struct outcome *why);
-static bool next_extent(struct transact *t);
+static bool send_piece(struct transact *t, struct outcome *why);
+static void begin_reading(struct transact *t);
+static bool read_piece(struct transact *t, size_t *n, struct outcome *why);
+static void end_reading(struct transact *t);
 static void say_unreadable(struct outcome *outcome, int error);
 static enum flow hang_up(struct transact *t, enum point point, const struct outcome *what);
 static bool is_stale(const struct transact *t, enum point point, const struct outcome *what);
@@ -97,6 +101,7 @@ struct transact *transact_start(const struct transact_order *order, transact_don
 	dialogue_attach(&t->dialogue, order->stream, order->peer);
 	t->turn = timer_create_in(order->loop, on_turn, t);
 	timer_set(t->turn, 0);
+	begin_reading(t);
 	t->step = &step_check;
 	return t;
 }
@@ -140,22 +145,35 @@ static enum flow finish(struct transact *t)
 
 /* ---- the envelope ---- */
 
-/* Before anything is said: half a message would be worse than a late one (D10). */
+/*
+ * Before anything is said: half a message would be worse than a late one (D10). A large one takes
+ * long, and other attempts have their turns meanwhile.
+ */
 static enum flow check(struct transact *t)
 {
-	const struct message *message = t->order.message;
 	struct outcome why;
+	size_t n;
 
-	if (spool_check_extent(t->order.fd, &message->header) == 0 &&
-	    spool_check_extent(t->order.fd, &message->body) == 0)
-		return go(t, t->order.reset_first ? &step_reset : &step_envelope);
-	say_unreadable(&why, errno);
-	apply(t, POINT_OFFER, &why, false);
-	return finish(t);
+	for (int i = 0; i < CHECK_AT_ONCE && !t->is_read; i++) {
+		if (!read_piece(t, &n, &why)) {
+			apply(t, POINT_OFFER, &why, false);
+			return finish(t);
+		}
+	}
+	if (!t->is_read) {
+		timer_set(t->turn, 0);
+		return FLOW_WAIT;
+	}
+	end_reading(t);
+	return go(t, t->order.reset_first ? &step_reset : &step_envelope);
 }
 
 static enum flow reset(struct transact *t)
 {
+	struct outcome what;
+
+	if (dialogue_spoke_early(&t->dialogue, POINT_MAIL, &what))
+		return hang_up(t, POINT_MAIL, &what);
 	smtp_command_rset(stream_output(t->order.stream));
 	return await(t, &step_reset_replied, first_wait_ms(t));
 }
@@ -279,8 +297,7 @@ static enum flow data_replied(struct transact *t)
 	if (t->n_accepted == 0)
 		return say_end_at_once(t);
 	smtp_stuff_init(&t->stuff);
-	t->piece = mem_create(PIECE_SIZE);
-	t->extent = &t->order.message->header;
+	begin_reading(t);
 	return go(t, &step_content);
 }
 
@@ -311,14 +328,15 @@ static enum flow content(struct transact *t)
 
 	if (dialogue_spoke_early(&t->dialogue, POINT_CONTENT, &why))
 		return hang_up(t, POINT_CONTENT, &why);
-	while (t->extent != NULL && stream_n_unsent(t->order.stream) < PIECE_SIZE) {
-		if (!read_piece(t, &why))
+	while (!t->is_read && stream_n_unsent(t->order.stream) < PIECE_SIZE) {
+		if (!send_piece(t, &why))
 			return hang_up(t, POINT_CONTENT, &why);
 	}
-	if (t->extent != NULL) {
+	if (!t->is_read) {
 		t->step = &step_moved;
 		return dialogue_await_drain(&t->dialogue, t->order.patience->piece_ms);
 	}
+	end_reading(t);
 	if (!smtp_stuff_end(&t->stuff, stream_output(t->order.stream))) {
 		outcome_say_corrupt(&why, "its last line does not end in CRLF");
 		return hang_up(t, POINT_CONTENT, &why);
@@ -330,40 +348,47 @@ static enum flow content(struct transact *t)
  * The next piece into the output. What is sent is proved once more: should the file have changed
  * since the check, the final dot is never said.
  */
-static bool read_piece(struct transact *t, struct outcome *why)
+static bool send_piece(struct transact *t, struct outcome *why)
 {
-	uint64_t left = t->extent->length - t->n_read;
-	ssize_t n;
+	size_t n;
 
-	do
-		n = pread(t->order.fd, t->piece, left < PIECE_SIZE ? left : PIECE_SIZE,
-		    (off_t)(t->extent->offset + t->n_read));
-	while (n < 0 && errno == EINTR);
-	if (n < 0 || (n == 0 && left > 0)) {
-		say_unreadable(why, n < 0 ? errno : EBADMSG);
+	if (!read_piece(t, &n, why))
 		return false;
-	}
-	t->checksum = spool_checksum(t->checksum, t->piece, (size_t)n);
-	t->n_read += (uint64_t)n;
-	if (!smtp_stuff_add(&t->stuff, t->piece, (size_t)n, stream_output(t->order.stream))) {
-		outcome_say_corrupt(why, "its lines do not end in CRLF");
-		return false;
-	}
-	if (t->n_read < t->extent->length || next_extent(t))
+	if (smtp_stuff_add(&t->stuff, t->piece, n, stream_output(t->order.stream)))
 		return true;
-	say_unreadable(why, EBADMSG);
+	outcome_say_corrupt(why, "its lines do not end in CRLF");
 	return false;
 }
 
-/* This one has been read: the body behind the header, nothing behind the body. */
-static bool next_extent(struct transact *t)
+static void begin_reading(struct transact *t)
 {
-	bool is_whole = t->checksum == t->extent->checksum;
+	spool_reader_init(&t->reader, t->order.fd, &t->order.message->header);
+	t->is_read = false;
+	t->piece = mem_create(PIECE_SIZE);
+}
 
-	t->extent = t->extent == &t->order.message->header ? &t->order.message->body : NULL;
-	t->n_read = 0;
-	t->checksum = 0;
-	return is_whole;
+/* The body behind the header, nothing behind the body. */
+static bool read_piece(struct transact *t, size_t *n, struct outcome *why)
+{
+	const struct message *message = t->order.message;
+	ssize_t n_read = spool_read(&t->reader, t->piece, PIECE_SIZE);
+
+	if (n_read < 0) {
+		say_unreadable(why, errno);
+		return false;
+	}
+	*n = (size_t)n_read;
+	t->is_read = n_read == 0 && t->reader.extent == &message->body;
+	if (n_read == 0 && !t->is_read)
+		spool_reader_init(&t->reader, t->order.fd, &message->body);
+	return true;
+}
+
+/* Whoever waits for a server holds no more than it must (O5). */
+static void end_reading(struct transact *t)
+{
+	free(t->piece);
+	t->piece = NULL;
 }
 
 static enum flow moved(struct transact *t)

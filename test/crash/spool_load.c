@@ -21,6 +21,7 @@
 #include "relay/base/mem.h"
 #include "relay/net/loop.h"
 #include "relay/spool.h"
+#include "test/unit/road/whole.h"
 
 enum { IN_FLIGHT = 16, BODY_LINES = 100 };
 
@@ -238,8 +239,8 @@ static bool is_whole(struct load *l, const struct message *message)
 {
 	int fd = spool_open_segment(l->spool, message->segment);
 	char *body = body_of(message->id), *read_back = mem_create(strlen(body));
-	bool whole = fd != -1 && spool_check_extent(fd, &message->header) == 0 &&
-		     spool_check_extent(fd, &message->body) == 0 &&
+	bool whole = fd != -1 && extent_check(fd, &message->header) == 0 &&
+		     extent_check(fd, &message->body) == 0 &&
 		     message->body.length == strlen(body) &&
 		     pread(fd, read_back, strlen(body), (off_t)message->body.offset) ==
 			 (ssize_t)strlen(body) &&

@@ -16,6 +16,7 @@
 #include "relay/message_wire.h"
 #include "relay/net/loop.h"
 #include "relay/spool.h"
+#include "whole.h"
 
 static void on_queue(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_keeper(void *arg, struct channel *channel, struct ipc_message *m);
@@ -177,7 +178,7 @@ char *house_read(struct house_of_tests *h, uint64_t segment, const struct extent
 	char *bytes = mem_create(extent->length + 1);
 
 	assert_true(segment < h->n_segments);
-	assert_int_equal(spool_check_extent(h->segments[segment], extent), 0);
+	assert_int_equal(extent_check(h->segments[segment], extent), 0);
 	assert_int_equal(pread(h->segments[segment], bytes, extent->length, (off_t)extent->offset),
 	    (ssize_t)extent->length);
 	return bytes;

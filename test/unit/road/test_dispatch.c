@@ -20,6 +20,7 @@
 #include "relay/net/loop.h"
 #include "relay/outcome.h"
 #include "spool_fixture.h"
+#include "whole.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -178,8 +179,8 @@ static void on_job(void *arg, struct channel *channel, struct ipc_message *m)
 	assert_true(m->fd >= 0 && i < JOBS_MAX);
 	assert_true(message_decode_job(m->deliver.mail, &message, &places));
 	assert_string_equal(message.id, m->deliver.id);
-	assert_int_equal(spool_check_extent(m->fd, &message.header), 0);
-	assert_int_equal(spool_check_extent(m->fd, &message.body), 0);
+	assert_int_equal(extent_check(m->fd, &message.header), 0);
+	assert_int_equal(extent_check(m->fd, &message.body), 0);
 	snprintf(d->jobs[i].id, sizeof d->jobs[i].id, "%s", m->deliver.id);
 	snprintf(d->jobs[i].domain, sizeof d->jobs[i].domain, "%s", m->deliver.domain);
 	snprintf(d->jobs[i].sender, sizeof d->jobs[i].sender, "%s", message.sender);

@@ -16,6 +16,7 @@
 #include "relay/base/mem.h"
 #include "relay/net/loop.h"
 #include "spool_fixture.h"
+#include "whole.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -87,8 +88,8 @@ static void bytes_come_back_whole(void **state)
 	assert_int_equal(found.n, 1);
 	fd = spool_open_segment(f->spool, found.jobs[0].message.segment);
 	assert_int_not_equal(fd, -1);
-	assert_int_equal(spool_check_extent(fd, &found.jobs[0].message.header), 0);
-	assert_int_equal(spool_check_extent(fd, &found.jobs[0].message.body), 0);
+	assert_int_equal(extent_check(fd, &found.jobs[0].message.header), 0);
+	assert_int_equal(extent_check(fd, &found.jobs[0].message.body), 0);
 	close(fd);
 	found_finish(&found);
 }

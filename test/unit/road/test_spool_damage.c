@@ -21,6 +21,7 @@
 #include "relay/base/mem.h"
 #include "relay/net/loop.h"
 #include "spool_fixture.h"
+#include "whole.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -69,7 +70,7 @@ static void Q10_damage_of_an_extent_is_seen(void **state)
 	char byte;
 
 	fixture_write(f, &m, "shop@example.org", TO("a@one.test"));
-	assert_int_equal(spool_check_extent(f->segment_fd, &m.body), 0);
+	assert_int_equal(extent_check(f->segment_fd, &m.body), 0);
 	for (uint64_t i = 0; i < m.body.length; i++) {
 		off_t at = (off_t)(m.body.offset + i);
 		char path[64];
@@ -83,22 +84,22 @@ static void Q10_damage_of_an_extent_is_seen(void **state)
 			char flipped = (char)(byte ^ 1 << bit);
 
 			assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
-			assert_int_equal(spool_check_extent(f->segment_fd, &m.body), -1);
+			assert_int_equal(extent_check(f->segment_fd, &m.body), -1);
 			assert_int_equal(errno, EBADMSG);
-			assert_int_equal(spool_check_extent(f->segment_fd, &m.header), 0);
+			assert_int_equal(extent_check(f->segment_fd, &m.header), 0);
 		}
 		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 		close(fd);
 	}
-	assert_int_equal(spool_check_extent(f->segment_fd, &m.body), 0);
+	assert_int_equal(extent_check(f->segment_fd, &m.body), 0);
 	for (uint64_t left = m.body.length; left-- > 0;) {
 		assert_int_equal(ftruncate(f->segment_fd, (off_t)(m.body.offset + left)), 0);
-		assert_int_equal(spool_check_extent(f->segment_fd, &m.body), -1);
+		assert_int_equal(extent_check(f->segment_fd, &m.body), -1);
 		assert_int_equal(errno, EBADMSG);
 	}
 	/* Zeros where bytes were, a sparse file of 4 GB behind. */
 	assert_int_equal(ftruncate(f->segment_fd, (off_t)1 << 32), 0);
-	assert_int_equal(spool_check_extent(f->segment_fd, &m.body), -1);
+	assert_int_equal(extent_check(f->segment_fd, &m.body), -1);
 	assert_int_equal(errno, EBADMSG);
 	message_finish(&m);
 }
@@ -109,9 +110,9 @@ static void Q7_what_cannot_be_read_says_why(void **state)
 	int directory = open("/tmp", O_RDONLY | O_DIRECTORY);
 
 	(void)state;
-	assert_int_equal(spool_check_extent(directory, &extent), -1);
+	assert_int_equal(extent_check(directory, &extent), -1);
 	assert_int_equal(errno, EISDIR);
-	assert_int_equal(spool_check_extent(directory, &beyond), -1);
+	assert_int_equal(extent_check(directory, &beyond), -1);
 	assert_int_equal(errno, EBADMSG);
 	close(directory);
 }

@@ -19,6 +19,7 @@
 
 #include "relay/base/mem.h"
 #include "spool_fixture.h"
+#include "whole.h"
 
 #define TO(...)                                                                                    \
 	(const char *const[])                                                                      \
@@ -208,8 +209,8 @@ static void Q17_a_full_queue_of_format_1_loses_nothing(void **state)
 
 		assert_string_equal(m->recipients[0], "c@three.test");
 		assert_int_equal(found.jobs[i].n_attempts, 9);
-		assert_int_equal(spool_check_extent(fd, &m->header), 0);
-		assert_int_equal(spool_check_extent(fd, &m->body), 0);
+		assert_int_equal(extent_check(fd, &m->header), 0);
+		assert_int_equal(extent_check(fd, &m->body), 0);
 		assert_false(m->requires_tls || m->tls_optional || m->is_report);
 		assert_int_equal(m->tls_floor, TLS_NONE);
 		close(fd);

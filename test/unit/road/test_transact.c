@@ -321,6 +321,92 @@ static void test_spoiled_message_is_not_sent(void **state)
 	clear_stage(&act);
 }
 
+/* n bytes of short lines. */
+static char *make_lines(size_t n)
+{
+	char *content = mem_create(n + 1);
+
+	memset(content, 'x', n);
+	for (size_t at = 62; at < n; at += 64)
+		memcpy(content + at, "\r\n", 2);
+	return content;
+}
+
+struct ticker {
+	struct timer *timer;
+	size_t n;
+};
+
+static void on_tick(void *arg)
+{
+	struct ticker *ticker = arg;
+
+	ticker->n++;
+	timer_set(ticker->timer, 0);
+}
+
+/* O7: what is large is not read in one go, while everybody else in the process waits. */
+static void test_others_have_their_turns_while_a_message_is_checked(void **state)
+{
+	const size_t n = 8 << 20;
+	char *content = make_lines(n);
+	struct ticker ticker = { 0 };
+	struct act act;
+
+	(void)state;
+	set_stage(&act, content, LINES("< nothing"), 1);
+	if (pwrite(act.fd, "?", 1, (off_t)(act.message.body.offset + n - 3)) != 1)
+		abort();
+	ticker.timer = timer_create_in(act.loop, on_tick, &ticker);
+	timer_set(ticker.timer, 0);
+	play(&act, false, &calm);
+	assert_true(outcome_is_corrupt(&act.verdicts[0].outcome));
+	assert_in_range(ticker.n, 16, 1000);
+	timer_destroy(&ticker.timer);
+	clear_stage(&act);
+	free(content);
+}
+
+struct spoiler {
+	struct act *act;
+	struct timer *timer;
+	off_t at;
+};
+
+/* Once the content is on its way. */
+static void on_spoil(void *arg)
+{
+	struct spoiler *spoiler = arg;
+
+	if (stream_n_unsent(spoiler->act->stream) < 1000)
+		timer_set(spoiler->timer, 0);
+	else if (pwrite(spoiler->act->fd, "?", 1, spoiler->at) != 1)
+		abort();
+}
+
+/* Q10: whole when it was checked, and no longer when it is sent: the end is never said. */
+static void test_spoiled_on_its_way_never_ends(void **state)
+{
+	const size_t n = 8 << 20;
+	char *content = make_lines(n);
+	struct spoiler spoiler;
+	struct act act;
+
+	(void)state;
+	set_stage(&act, content, LINES(GROUP1, "> 250 ok", "> 250 ok", "> 354 go", "*"), 1);
+	spoiler = (struct spoiler){ .act = &act,
+		.timer = timer_create_in(act.loop, on_spoil, &spoiler),
+		.at = (off_t)(act.message.body.offset + n - 3) };
+	timer_set(spoiler.timer, 0);
+	play(&act, false, &calm);
+	assert_true(act.is_over);
+	assert_true(outcome_is_corrupt(&act.verdicts[0].outcome));
+	assert_string_equal(peer_problem(act.peer), "connection 1 never came to \"*\"");
+	timer_destroy(&spoiler.timer);
+	clear_stage(&act);
+	free(content);
+}
+
 static void test_uncanonical_message_never_ends(void **state)
 {
 	struct act act;
@@ -404,6 +490,8 @@ int main(void)
 		cmocka_unit_test(test_dialogues),
 		cmocka_unit_test(test_offers_are_used),
 		cmocka_unit_test(test_spoiled_message_is_not_sent),
+		cmocka_unit_test(test_others_have_their_turns_while_a_message_is_checked),
+		cmocka_unit_test(test_spoiled_on_its_way_never_ends),
 		cmocka_unit_test(test_uncanonical_message_never_ends),
 		cmocka_unit_test(test_large_content_arrives_whole),
 		cmocka_unit_test(R21_a_closed_window_ends),
