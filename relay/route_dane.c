@@ -216,7 +216,8 @@ static void take_usable(const struct facts_host *facts_host, struct tls_requirem
 
 /*
  * RFC 7672 3.2.2: the TLSA base, and where no stranger can have chosen the host the domain that was
- * asked for and its expansion; behind insecure MX records the host's name alone. 8.1 for the SNI.
+ * asked for, and its expansion if nobody can have forged that; behind insecure MX records the host's
+ * name alone. 8.1 for the SNI.
  */
 void route_name_dane(const struct route_scene *scene, struct plan_host *host)
 {
@@ -225,11 +226,9 @@ void route_name_dane(const struct route_scene *scene, struct plan_host *host)
 	if (*host->tlsa_base == '\0')
 		return;
 	route_add_name(&host->tls, host->tlsa_base);
-	if (facts->is_host) {
+	if (facts->is_host || facts->implicit_mx || facts->mx.security == SECURITY_SECURE)
 		route_add_name(&host->tls, facts->domain);
-	} else if (facts->mx.security == SECURITY_SECURE) {
-		route_add_name(&host->tls, facts->domain);
+	if (!facts->is_host && facts->mx.security == SECURITY_SECURE)
 		route_add_name(&host->tls, facts->expanded);
-	}
 	host->tls.sni = mem_copy_text(host->tlsa_base);
 }

@@ -115,6 +115,13 @@ static const struct route_case cases[] = {
 	    "0 d.example " A_SECURE " to=e.example base=e.example tlsa=ok/secure:2-0-1\n",
 	    "implicit\n0 d.example 192.0.2.1 dane by dane tlsa=1 sni=e.example "
 	    "names=e.example,d.example\n" },
+	{ "T14 T9 no MX, and the denial is insecure: the domain's name all the same, its expansion by that "
+	  "answer not (RFC 7672 3.2.2)",
+	    { TLS_DANE },
+	    "mx=nodata/insecure expanded=x.example implicit\n"
+	    "0 d.example " A_SECURE " to=e.example base=e.example tlsa=ok/secure:2-0-1\n",
+	    "implicit\n0 d.example 192.0.2.1 dane by dane tlsa=1 sni=e.example "
+	    "names=e.example,d.example\n" },
 
 	/* ---- MTA-STS, RFC 8461 ---- */
 	{ "T21 enforce: the host's own name, never the pattern", { TLS_DANE },
