@@ -14,8 +14,8 @@
 #include "relay/report.h"
 
 enum {
-	AGAIN_MS = 10000,         /* when a notification could not be made */
-	HELD_LONGEST_MS = 600000, /* a result of before, whose job nobody hands out again */
+	AGAIN_MS =
+	    10000, /* when a notification could not be made, or a result of before is not settled */
 	LIST_MAX = 20000,
 	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
 	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
@@ -31,6 +31,7 @@ static void forget_held(struct job *job);
 static void forget_result(struct job *job);
 static void ask_whether_known(struct job *job);
 static void on_entry(void *arg, const struct spool_entry *entry);
+static bool may_go_out(const struct spool_entry *entry);
 
 struct dispatch *dispatch_create(
     struct loop *loop, const struct config *config, struct spool *spool, struct post_office *office)
@@ -390,11 +391,13 @@ static void on_result(struct worker *worker, const struct ipc_message *m)
 		job_settle_told(job);
 		return;
 	}
-	timer_set(job->timer, HELD_LONGEST_MS);
 	ask_whether_known(job);
 }
 
-/* Has the queue before us stored this result, and died before it could say so? */
+/*
+ * Has the queue before us stored this result, and died before it could say so? As long as the job may
+ * go out again its result is kept, however long its turn does not come: nothing is sent twice.
+ */
 static void ask_whether_known(struct job *job)
 {
 	struct inquiry *inquiry = mem_create(sizeof *inquiry);
@@ -405,7 +408,7 @@ static void ask_whether_known(struct job *job)
 	memcpy(inquiry->key, job->key, sizeof inquiry->key);
 	inquiry->n_attempts = job->n_attempts;
 	snprintf(id, sizeof id, "%.*s", (int)strcspn(job->key, " "), job->key);
-	spool_list(job->dispatch->spool, id, NULL, false, LIST_MAX, on_entry, inquiry);
+	spool_list(job->dispatch->spool, id, NULL, true, LIST_MAX, on_entry, inquiry);
 }
 
 static void on_entry(void *arg, const struct spool_entry *entry)
@@ -417,17 +420,28 @@ static void on_entry(void *arg, const struct spool_entry *entry)
 	if (entry != NULL) {
 		const char *at = strrchr(entry->recipient, '@');
 
-		if (at != NULL && strcmp(at + 1, domain) == 0 &&
-		    strcmp(entry->state, "waiting") == 0 &&
-		    entry->n_attempts <= inquiry->n_attempts)
+		if (at == NULL || strcmp(at + 1, domain) != 0)
+			return;
+		inquiry->is_known = true;
+		if (may_go_out(entry) && entry->n_attempts <= inquiry->n_attempts)
 			inquiry->still_waits = true;
 		return;
 	}
 	HASH_FIND_STR(inquiry->dispatch->jobs, inquiry->key, job);
-	if (job != NULL && !job->is_started && job->has_result && !inquiry->still_waits)
-		forget_held(job);
+	if (job != NULL && !job->is_started && job->has_result) {
+		if (inquiry->is_known && !inquiry->still_waits)
+			forget_held(job);
+		else /* its turn comes; or the administrator removes it, or the disk can be read again */
+			timer_set(job->timer, inquiry->dispatch->again_ms);
+	}
 	TAILQ_REMOVE(&inquiry->dispatch->inquiries, inquiry, link);
 	free(inquiry);
+}
+
+/* What was set aside does, when the administrator says so. */
+static bool may_go_out(const struct spool_entry *entry)
+{
+	return strcmp(entry->state, "waiting") == 0 || strcmp(entry->state, "set aside") == 0;
 }
 
 static void on_held(struct worker *worker, const ipc_held_list *held)
@@ -490,7 +504,7 @@ static void on_closed(void *arg, struct channel *channel)
 		d->alone(d->alone_arg);
 }
 
-/* The schedule never came for it: it was settled before, and the delivery waits to hear so. */
+/* It was settled before, and the delivery waits to hear so. */
 static void forget_held(struct job *job)
 {
 	job_acknowledge(job, false);
@@ -503,7 +517,7 @@ static void on_timer(void *arg)
 	struct job *job = arg;
 
 	if (!job->is_started)
-		forget_held(job);
+		ask_whether_known(job);
 	else if (job->has_result && job->n_results > 0)
 		job_settle(job);
 	else

@@ -48,7 +48,10 @@ void dispatch_on_counts(struct dispatch *dispatch, dispatch_counts *call, void *
 /* The schedule it started, for whoever has news for it; NULL before dispatch_start. */
 struct schedule *dispatch_schedule(struct dispatch *dispatch);
 
-/* For tests: how long until a notification that could not be made is tried again; 10 s. */
+/*
+ * For tests: how long until a notification that could not be made is tried again, and until it is
+ * looked again whether a result of before is worth keeping; 10 s.
+ */
 void dispatch_set_patience(struct dispatch *dispatch, int64_t again_ms);
 
 /* Its last delivery has gone. */

@@ -41,8 +41,9 @@ struct job {
 	char *host, *evidence;
 	struct outcome why; /* for the schedule: of the last recipient that waits */
 	struct letter *post;
-	size_t n_posts;      /* that brought no notification */
-	struct timer *timer; /* try the notification again, or give up waiting for the schedule */
+	size_t n_posts; /* that brought no notification */
+	struct timer
+	    *timer; /* try the notification again, or ask again whether the job may go out */
 };
 
 /* Which delivery had the last job of a domain: it may have a connection there. */
@@ -58,7 +59,7 @@ struct inquiry {
 	struct dispatch *dispatch;
 	char key[JOB_KEY_MAX];
 	uint32_t n_attempts;
-	bool still_waits;
+	bool is_known, still_waits;
 };
 
 struct dispatch {

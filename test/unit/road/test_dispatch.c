@@ -517,6 +517,53 @@ static void what_was_held_and_lost_is_given_to_another(void **state)
 	assert_string_equal(s->b.jobs[0].id, id);
 }
 
+/* However long that is: as long as the job may go out again, what came of it is not forgotten. */
+static void a_result_is_kept_until_the_turn_of_its_job(void **state)
+{
+	struct scene *s = *state;
+	ipc_result r = result(0, RECIPIENT_DELIVERED);
+	char id[QUEUE_ID_MAX], other[QUEUE_ID_MAX];
+
+	s->config.delivery.connections_per_domain = 1;
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), other);
+	fixture_accept(&s->f, "shop@example.org", TO("b@one.test"), id);
+	meet(s, &s->a);
+	say_held(&s->a, id, "one.test");
+	meet(s, &s->b);
+	say_held(&s->b, NULL, NULL);
+	dispatch_start(s->dispatch);
+	UNTIL(s, s->b.n_jobs == 1);
+	assert_string_equal(s->b.jobs[0].id, other);
+	say_result(&s->a, id, "one.test", SCHEDULE_SITE_ANSWERED, &r, 1);
+	for (int i = 0; i < 10; i++) { /* of a few milliseconds each, as patience is here */
+		settle(s);
+		usleep(10000);
+	}
+	assert_int_equal(s->a.n_kept, 0);
+	finish_job(&s->b, 0, RECIPIENT_DELIVERED);
+	UNTIL(s, s->a.n_kept == 1);
+	assert_int_equal(s->b.n_jobs, 1);
+	assert_list(s, id, "b@one.test delivered 1 250 2.0.0 said the host|");
+}
+
+/* Nobody hands it out again: the delivery need not wait. */
+static void a_result_of_what_was_removed_is_acknowledged(void **state)
+{
+	struct scene *s = *state;
+	ipc_result r = result(0, RECIPIENT_DELIVERED);
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(&s->f, "shop@example.org", TO("b@one.test"), id);
+	meet(s, &s->a);
+	say_held(&s->a, id, "one.test");
+	say_result(&s->a, id, "one.test", SCHEDULE_SITE_ANSWERED, &r, 1);
+	settle(s);
+	assert_int_equal(s->a.n_kept, 0);
+	assert_int_equal(fixture_remove(&s->f, id), 1);
+	UNTIL(s, s->a.n_kept == 1);
+	assert_int_equal(s->a.n_gone, 0);
+}
+
 static void a_result_of_no_job_is_acknowledged(void **state)
 {
 	struct scene *s = *state;
@@ -868,6 +915,8 @@ int main(void)
 		T(a_result_that_was_stored_is_acknowledged),
 		T(a_result_of_before_is_no_new_attempt),
 		T(what_was_held_and_lost_is_given_to_another),
+		T(a_result_is_kept_until_the_turn_of_its_job),
+		T(a_result_of_what_was_removed_is_acknowledged),
 		T(a_result_of_no_job_is_acknowledged),
 		T(a_result_of_anothers_job_is_not_believed),
 		T(only_the_recipients_of_the_job_are_settled),
