@@ -10,6 +10,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/evidence.h"
 #include "relay/message_wire.h"
 #include "relay/report.h"
 
@@ -19,6 +20,7 @@ enum {
 	LIST_MAX = 20000,
 	GIVE_BACK_WAIT_S = 10,     /* a job whose delivery died */
 	WINDOW_PER_CONNECTION = 4, /* jobs in memory for each that can be out */
+	HELD_MAX = 50000, /* jobs that one delivery can say to be at; it never has so many */
 };
 
 static void start_if_told(struct dispatch *d);
@@ -352,6 +354,16 @@ static void hand_out(struct job *job)
 
 /* ---- results come back ---- */
 
+static bool can_be_job(const char *id, const char *domain)
+{
+	return queue_id_is_valid(id, strlen(id)) && strlen(domain) < DOMAIN_MAX;
+}
+
+static char *copy_cut(const char *text, size_t room)
+{
+	return mem_copy(text, strnlen(text, room - 1));
+}
+
 static void keep_result(struct job *job, const struct ipc_message *m)
 {
 	const ipc_result_list *results = &m->result_say.results;
@@ -359,8 +371,8 @@ static void keep_result(struct job *job, const struct ipc_message *m)
 	job->has_result = true;
 	job->n_attempts = m->result_say.n_attempts;
 	job->feedback = (enum schedule_feedback)m->result_say.feedback;
-	job->host = mem_copy_text(m->result_say.host);
-	job->evidence = mem_copy_text(m->result_say.evidence);
+	job->host = copy_cut(m->result_say.host, OUTCOME_WHO_MAX);
+	job->evidence = copy_cut(m->result_say.evidence, EVIDENCE_MAX);
 	job->n_results = results->n;
 	job->results = mem_create(results->n * sizeof *job->results);
 	for (size_t i = 0; i < results->n; i++)
@@ -444,13 +456,23 @@ static bool may_go_out(const struct spool_entry *entry)
 	return strcmp(entry->state, "waiting") == 0 || strcmp(entry->state, "set aside") == 0;
 }
 
+/*
+ * Said once, first of all: what a delivery held later nobody has given it, and each that it names is
+ * kept from the others.
+ */
 static void on_held(struct worker *worker, const ipc_held_list *held)
 {
 	struct dispatch *d = worker->dispatch;
+	size_t n = held->n < HELD_MAX ? held->n : HELD_MAX;
 
-	for (size_t i = 0; i < held->n; i++) {
-		struct job *job = find_job(d, held->items[i].id, held->items[i].domain);
+	if (worker->has_told)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct job *job;
 
+		if (!can_be_job(held->items[i].id, held->items[i].domain))
+			continue;
+		job = find_job(d, held->items[i].id, held->items[i].domain);
 		if (job != NULL)
 			continue;
 		job = add_job(d, held->items[i].id, held->items[i].domain);
@@ -461,6 +483,7 @@ static void on_held(struct worker *worker, const ipc_held_list *held)
 	start_if_told(d);
 }
 
+/* A delivery speaks with strangers: what it says is held to the bounds it should keep. */
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m)
 {
 	struct worker *worker = arg;
@@ -470,7 +493,8 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 		on_held(worker, &m->held_jobs.jobs);
 	else if (m->type == IPC_LEAVING)
 		worker->is_leaving = true;
-	else if (m->type == IPC_RESULT && m->result_say.feedback <= SCHEDULE_NOT_TRIED)
+	else if (m->type == IPC_RESULT && m->result_say.feedback <= SCHEDULE_NOT_TRIED &&
+		 can_be_job(m->result_say.id, m->result_say.domain))
 		on_result(worker, m);
 	else if (m->type == IPC_COUNTS && worker->dispatch->counts != NULL)
 		worker->dispatch->counts(worker->dispatch->counts_arg, &m->counts_say);

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/domain.h"
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
+#include "smtp/path.h"
 
 static void put_extent(struct buffer *out, const struct extent *e)
 {
@@ -61,6 +63,26 @@ static void get_floor(struct wire_reader *r, enum tls_level *floor)
 		r->failed = true;
 }
 
+/* From an intake, which reads what strangers send, to a command at a receiver, where it is asserted. */
+static char *get_address(struct wire_reader *r)
+{
+	const char *text = wire_get_text(r);
+
+	if (strlen(text) >= SMTP_ADDRESS_MAX || !smtp_path_can_hold(text))
+		r->failed = true;
+	return mem_copy_text(text);
+}
+
+/* It stands in the header of notifications. */
+static char *get_domain(struct wire_reader *r)
+{
+	const char *text = wire_get_text(r);
+
+	if (strlen(text) >= DOMAIN_MAX || !smtp_path_can_hold(text))
+		r->failed = true;
+	return mem_copy_text(text);
+}
+
 bool message_decode(struct slice bytes, struct message *m)
 {
 	uint32_t *places;
@@ -85,9 +107,9 @@ bool message_decode_job(struct slice bytes, struct message *m, uint32_t **places
 	m->segment = wire_get_u64(&r);
 	get_extent(&r, &m->header);
 	get_extent(&r, &m->body);
-	m->sender = mem_copy_text(wire_get_text(&r));
+	m->sender = get_address(&r);
 	m->account = mem_copy_text(wire_get_text(&r));
-	m->from_domain = mem_copy_text(wire_get_text(&r));
+	m->from_domain = get_domain(&r);
 	m->message_id = mem_copy_text(wire_get_text(&r));
 	m->arrived_s = wire_get_i64(&r);
 	m->expires_s = wire_get_i64(&r);
@@ -106,7 +128,7 @@ bool message_decode_job(struct slice bytes, struct message *m, uint32_t **places
 	*places = mem_create(m->n_recipients * sizeof **places);
 	for (size_t i = 0; i < m->n_recipients; i++) {
 		(*places)[i] = wire_get_u32(&r);
-		m->recipients[i] = mem_copy_text(wire_get_text(&r));
+		m->recipients[i] = get_address(&r);
 	}
 	if (wire_is_whole(&r) && m->n_recipients > 0)
 		return true;

@@ -11,21 +11,12 @@
 
 #include "relay/base/encode.h"
 #include "relay/base/mem.h"
+#include "smtp/path.h"
 
 /* Nothing in text may end the line, or the path it stands in. */
 static void add_safe(struct evbuffer *out, const char *text)
 {
-	bool quoted = false;
-
-	for (const char *c = text; *c != '\0'; c++) {
-		assert((unsigned char)*c >= ' ' && *c != 0x7f);
-		assert(quoted || (*c != ' ' && *c != '<' && *c != '>'));
-		if (quoted && *c == '\\' && c[1] != '\0')
-			c++;
-		else if (*c == '"')
-			quoted = !quoted;
-	}
-	assert(!quoted);
+	assert(smtp_path_can_hold(text));
 	evbuffer_add(out, text, strlen(text));
 }
 

@@ -195,3 +195,20 @@ static bool refuse(struct path *p, int code, const char *name, const char *what)
 	    p->kind == SMTP_PATH_REVERSE ? "Bad sender address" : "Bad recipient address", what);
 	return false;
 }
+
+bool smtp_path_can_hold(const char *text)
+{
+	bool quoted = false;
+
+	for (const char *c = text; *c != '\0'; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+		if (!quoted && (*c == ' ' || *c == '<' || *c == '>'))
+			return false;
+		if (quoted && *c == '\\' && (unsigned char)c[1] >= ' ' && c[1] != 0x7f)
+			c++;
+		else if (*c == '"')
+			quoted = !quoted;
+	}
+	return !quoted;
+}

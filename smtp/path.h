@@ -38,3 +38,9 @@ enum smtp_path_kind {
  */
 bool smtp_path_parse(const char *text, size_t n, enum smtp_path_kind kind,
     struct smtp_address *address, size_t *n_used, struct outcome *why);
+
+/*
+ * May the text stand between the angle brackets? Nothing in it ends the line, nor the path. Less strict
+ * than what is parsed: it is asked about addresses that were parsed long before, perhaps by others.
+ */
+bool smtp_path_can_hold(const char *text);

@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "relay/base/clock.h"
+#include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/ipc/channel.h"
 #include "relay/net/loop.h"
@@ -229,11 +230,28 @@ void asker_add(struct asker *a, struct channel *channel)
 	}
 }
 
+/* Each question has one kind of answer; what is no question has none (READY is first in the table). */
+static enum ipc_type answer_to(enum ipc_type question)
+{
+	static const enum ipc_type answers[IPC_N_TYPES] = { [IPC_AUTH_ASK] = IPC_AUTH_SAY,
+		[IPC_SIGN_ASK] = IPC_SIGN_SAY,
+		[IPC_SEGMENT_ASK] = IPC_SEGMENT_SAY,
+		[IPC_COMMIT_ASK] = IPC_COMMIT_SAY,
+		[IPC_FACTS_ASK] = IPC_FACTS_SAY,
+		[IPC_CLIENT_ASK] = IPC_CLIENT_SAY,
+		[IPC_TEXTS_ASK] = IPC_TEXTS_SAY,
+		[IPC_POST_ASK] = IPC_POST_SAY };
+
+	return answers[question];
+}
+
 static bool is_answer(enum ipc_type type)
 {
-	return type == IPC_AUTH_SAY || type == IPC_SIGN_SAY || type == IPC_SEGMENT_SAY ||
-	       type == IPC_COMMIT_SAY || type == IPC_FACTS_SAY || type == IPC_CLIENT_SAY ||
-	       type == IPC_TEXTS_SAY || type == IPC_POST_SAY;
+	for (enum ipc_type question = 0; question < IPC_N_TYPES; question++) {
+		if (type != IPC_READY && answer_to(question) == type)
+			return true;
+	}
+	return false;
 }
 
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m)
@@ -253,6 +271,12 @@ static void on_message(void *arg, struct channel *channel, struct ipc_message *m
 	HASH_FIND(hh, a->questions, &m->number, sizeof m->number, q);
 	if (q == NULL || q->peer != peer)
 		return; /* cancelled, or its time was over */
+	if (answer_to(q->type) != m->type) {
+		/* Read as what was asked for, its numbers would be taken for addresses in memory. */
+		log_error("a %s message came as the answer to %s: a fault of this program",
+		    ipc_type_name(m->type), ipc_type_name(q->type));
+		return;
+	}
 	answer = q->answer;
 	whom = q->arg;
 	question_destroy(q);

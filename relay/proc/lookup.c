@@ -22,7 +22,9 @@
 
 enum {
 	POSTS_AT_ONCE = 10,
-	LAST_WORDS_MS = 5, /* for what was said in this turn to go out */
+	QUESTIONS_LEAST = 1000,       /* that one delivery may have open */
+	QUESTIONS_PER_CONNECTION = 8, /* and more where it may have many connections */
+	LAST_WORDS_MS = 5,            /* for what was said in this turn to go out */
 };
 
 struct lookup;
@@ -59,6 +61,7 @@ static void lookup_destroy(void *self);
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m);
 static void ask_facts(
     struct lookup *lookup, struct channel *channel, const struct ipc_facts_ask *m);
+static bool asks_too_much(const struct lookup *lookup, const struct channel *channel);
 static bool read_target(const struct ipc_facts_ask *m, char target[DOMAIN_MAX]);
 static void on_facts(const struct facts *facts, void *arg);
 static void load_policies(struct lookup *lookup, const struct ipc_policies_say *m);
@@ -158,7 +161,8 @@ static void ask_facts(struct lookup *lookup, struct channel *channel, const stru
 	struct request *request;
 	char target[DOMAIN_MAX];
 
-	if (m->port == 0 || m->port > UINT16_MAX || !read_target(m, target))
+	if (m->port == 0 || m->port > UINT16_MAX || !read_target(m, target) ||
+	    asks_too_much(lookup, channel))
 		return;
 	request = take(lookup, channel, m->number);
 	request->gathering = facts_gather(
@@ -172,6 +176,19 @@ static void ask_facts(struct lookup *lookup, struct channel *channel, const stru
 		.port = (uint16_t)m->port,
 	    },
 	    on_facts, request);
+}
+
+/* A delivery that was taken over might fill our memory, and use up what the others need. */
+static bool asks_too_much(const struct lookup *lookup, const struct channel *channel)
+{
+	size_t most =
+	    lookup->house->config->delivery.connections * (size_t)QUESTIONS_PER_CONNECTION;
+	const struct request *request;
+	size_t n = 0;
+
+	TAILQ_FOREACH (request, &lookup->requests, link)
+		n += request->channel == channel;
+	return n >= (most > QUESTIONS_LEAST ? most : QUESTIONS_LEAST);
 }
 
 static bool read_target(const struct ipc_facts_ask *m, char target[DOMAIN_MAX])

@@ -24,6 +24,7 @@
 enum {
 	KEEPER_TIMEOUT_MS = 20000,
 	STORAGE_CHECK_MS = 1000, /* how often intakes hear of the room there is */
+	LENT_SHARED = 50,        /* segments for small mails at an intake, besides one a session */
 	LAST_WORDS_MS = 2000,
 	LAST_WORDS_LOOK_MS = 5,
 };
@@ -212,6 +213,17 @@ static void queue_told(void *self, struct ipc_message *m)
 
 /* ---- what intakes ask ---- */
 
+/* An intake reads what strangers send: should it be one of theirs, it takes no more than its due. */
+static bool has_too_many(const struct queue *queue, const struct channel *intake)
+{
+	const struct lent *lent;
+	size_t n = 0;
+
+	TAILQ_FOREACH (lent, &queue->lent, link)
+		n += lent->intake == intake;
+	return n >= queue->house->config->limits.sessions + LENT_SHARED;
+}
+
 static void make_segment(struct queue *queue, struct channel *intake, const struct ipc_message *m)
 {
 	struct ipc_message say = {
@@ -219,7 +231,10 @@ static void make_segment(struct queue *queue, struct channel *intake, const stru
 	};
 
 	outcome_ok(&say.segment_say.verdict);
-	if (spool_has_room(queue->spool, m->segment_ask.size_bytes, &say.segment_say.verdict))
+	if (has_too_many(queue, intake))
+		outcome_say(&say.segment_say.verdict, 451, "4.3.0", "segments-lent",
+		    "The message could not be handed to the queue; try again later");
+	else if (spool_has_room(queue->spool, m->segment_ask.size_bytes, &say.segment_say.verdict))
 		say.fd = spool_segment_create(
 		    queue->spool, &say.segment_say.segment, &say.segment_say.verdict);
 	channel_send(intake, &say);
@@ -240,12 +255,12 @@ static void take_back(struct queue *queue, struct lent *lent)
 	free(lent);
 }
 
-static void take_back_one(struct queue *queue, uint64_t segment)
+static void take_back_one(struct queue *queue, const struct channel *intake, uint64_t segment)
 {
 	struct lent *lent;
 
 	TAILQ_FOREACH (lent, &queue->lent, link) {
-		if (lent->segment == segment) {
+		if (lent->intake == intake && lent->segment == segment) {
 			take_back(queue, lent);
 			return;
 		}
@@ -315,7 +330,7 @@ static void on_intake(void *arg, struct channel *channel, struct ipc_message *m)
 	if (m->type == IPC_SEGMENT_ASK)
 		make_segment(queue, channel, m);
 	else if (m->type == IPC_SEGMENT_RELEASE)
-		take_back_one(queue, m->segment_release.segment);
+		take_back_one(queue, channel, m->segment_release.segment);
 	else if (m->type == IPC_COMMIT_ASK)
 		commit(queue, channel, m);
 }

@@ -443,6 +443,33 @@ static void tells_and_hears_news(void **state)
 	end(&s);
 }
 
+/* A process that was taken over answers with a number where a text is read, or the other way round. */
+static void an_answer_of_another_kind_is_none(void **state)
+{
+	static const enum ipc_type kinds[] = { IPC_AUTH_SAY, IPC_SIGN_SAY, IPC_SEGMENT_SAY,
+		IPC_COMMIT_SAY, IPC_CLIENT_SAY, IPC_TEXTS_SAY, IPC_POST_SAY };
+	struct scene s;
+
+	(void)state;
+	begin(&s, ASKER_PLAIN, 0);
+	add(&s, 0);
+	ask(&s, 0, 0);
+	settle(&s);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		struct ipc_message m = { .type = kinds[i], .fd = -1 };
+
+		m.number = s.questions[0].number;
+		channel_send(s.servers[0].channel, &m);
+	}
+	settle(&s);
+	assert_int_equal(s.questions[0].n_answers, 0);
+	answer(&s.servers[0], 0, "at last");
+	settle(&s);
+	assert_int_equal(s.questions[0].n_answers, 1);
+	assert_string_equal(s.questions[0].facts, "at last");
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +483,7 @@ int main(void)
 		cmocka_unit_test(callbacks_may_ask_and_cancel_over_a_death),
 		cmocka_unit_test(callback_may_destroy_the_asker),
 		cmocka_unit_test(tells_and_hears_news),
+		cmocka_unit_test(an_answer_of_another_kind_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -427,6 +427,31 @@ static void test_nonsense(void **state)
 	fixture_finish(f);
 }
 
+/* A delivery that asks without end is not answered without end, and others are. */
+static void test_too_many_questions(void **state)
+{
+	struct fixture *f = fixture_start(MAIL "slow.test MX SILENCE\n");
+	struct ipc_message m = { .type = IPC_FACTS_ASK, .fd = -1 };
+
+	(void)state;
+	f->config.delivery.connections = 100;
+	f->config.delivery.mta_sts = false;
+	f->config.tlsrpt.scope = TLSRPT_OFF;
+	begin(f);
+	for (uint64_t i = 0; i < 5000; i++) {
+		m.facts_ask = (struct ipc_facts_ask){ i, "slow.test", 0, 25 };
+		channel_send(f->delivery.channel, &m);
+		if (i % 100 == 0)
+			run_a_while(f);
+	}
+	run_a_while(f);
+	assert_int_equal(play_resolver_count(f->resolver, "slow.test", "MX"), 1000);
+	meet(f, ROLE_DELIVERY, &f->queue); /* another */
+	ask_facts(f, &f->queue, 7, "d.test", false, 25);
+	hears(f, &f->queue, "FACTS_SAY 7 d.test 1 hosts\n");
+	fixture_finish(f);
+}
+
 /* It leaves at once, or when what was being posted has gone; and it can end at any time. */
 static void test_drain(void **state)
 {
@@ -505,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_posts),
 		cmocka_unit_test(n16_the_resolver),
 		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_too_many_questions),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_no_authorities),

@@ -16,6 +16,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "relay/dispatch.h"
+#include "relay/evidence.h"
 #include "relay/message_wire.h"
 #include "relay/net/loop.h"
 #include "relay/outcome.h"
@@ -901,6 +902,54 @@ static void nonsense_from_a_delivery_changes_nothing(void **state)
 	UNTIL(s, strstr(fixture_list(&s->f, id, NULL, true, 10), "delivered") != NULL);
 }
 
+static void on_entry(void *arg, const struct spool_entry *entry)
+{
+	size_t *n_bytes = arg;
+
+	if (entry != NULL)
+		*n_bytes = strlen(entry->host) + strlen(entry->evidence);
+}
+
+/* One that was taken over ends nobody, fills nothing, and keeps no mail from the others. */
+static void a_hostile_delivery_is_held_to_its_bounds(void **state)
+{
+	static const size_t sizes[] = { 15, 16, 255, 256, 2000, 2048, 2049, 100000 };
+	struct scene *s = *state;
+	ipc_result r = result(0, RECIPIENT_WAITING);
+	struct ipc_message m = { .type = IPC_RESULT, .fd = -1 };
+	char id[QUEUE_ID_MAX], *text;
+	size_t n_bytes = 0;
+
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	meet(s, &s->a);
+	say_held(&s->a, NULL, NULL);
+	say_held(&s->a, id, "one.test"); /* nobody gave it to it */
+	dispatch_start(s->dispatch);
+	UNTIL(s, s->a.n_jobs == 1);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		text = mem_create(sizes[i] + 1);
+		memset(text, 'X', sizes[i]);
+		say_result(&s->a, text, "one.test", SCHEDULE_SITE_ANSWERED, &r, 1);
+		say_result(&s->a, id, text, SCHEDULE_SITE_ANSWERED, &r, 1);
+		say_result(&s->a, "0123456789ABCDE", text, SCHEDULE_SITE_ANSWERED, &r, 1);
+		settle(s);
+		free(text);
+	}
+	assert_false(s->a.is_lost);
+	text = mem_create(1000001);
+	memset(text, 'e', 1000000);
+	m.result_say = (struct ipc_result_say){ id, "one.test", 0, SCHEDULE_SITE_ANSWERED, text,
+		text, { &r, 1 } };
+	s->a.n_kept = 0;
+	channel_send(s->a.channel, &m);
+	UNTIL(s, s->a.n_kept == 1);
+	free(text);
+	assert_list(s, id, "a@one.test waiting 1 450 4.2.0 said the host|");
+	spool_list(s->f.spool, id, NULL, true, 10, on_entry, &n_bytes);
+	UNTIL(s, n_bytes > 0);
+	assert_int_equal(n_bytes, OUTCOME_WHO_MAX - 1 + EVIDENCE_MAX - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -933,6 +982,7 @@ int main(void)
 		T(C6_removed_while_it_is_out),
 		T(after_the_end_nothing_goes_out),
 		T(nonsense_from_a_delivery_changes_nothing),
+		T(a_hostile_delivery_is_held_to_its_bounds),
 #undef T
 	};
 

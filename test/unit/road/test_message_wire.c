@@ -161,12 +161,49 @@ static void recipients_past_the_most(void **state)
 	free(m.recipients);
 }
 
+/* One that would end a command's line or its path ends the delivery that says it, again and again. */
+static void addresses_that_no_command_can_hold(void **state)
+{
+	static const char *const bad[] = { "a b@one.test", "a@one.test>", "<a@one.test",
+		"a\r@one.test", "a@one.test\r\nDATA", "\"a@one.test", "\"a\\\n\"@one.test",
+		"\"a\x7f\"@one.test" };
+	static const char *const good[] = { "a@one.test", "\"a b\"@one.test",
+		"\"<\\\">\"@one.test" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad + sizeof good / sizeof *good; i++) {
+		bool is_good = i >= sizeof bad / sizeof *bad;
+		const char *text = is_good ? good[i - sizeof bad / sizeof *bad] : bad[i];
+
+		for (int where = 0; where < 3; where++) {
+			struct message m, again;
+			struct buffer b;
+			char **at;
+
+			fill(&m);
+			at = where == 0   ? &m.sender
+			     : where == 1 ? &m.recipients[1]
+					  : &m.from_domain;
+			free(*at);
+			*at = mem_copy_text(text);
+			encode(&m, NULL, &b);
+			if (message_decode((struct slice){ b.bytes, b.n }, &again) != is_good)
+				fail_msg("%s, place %d", text, where);
+			if (is_good)
+				message_finish(&again);
+			buffer_finish(&b);
+			message_finish(&m);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_fields_come_back),
 		cmocka_unit_test(cut_anywhere_is_none),
 		cmocka_unit_test(C5_what_is_no_message),
+		cmocka_unit_test(addresses_that_no_command_can_hold),
 		cmocka_unit_test(recipients_past_the_most),
 	};
 
