@@ -26,6 +26,7 @@ void evidence_gather(const struct plan *plan, const struct plan_host *host,
 {
 	*e = (struct evidence){ .required = host->tls.level, .by = host->tls.demand };
 	snprintf(e->host, sizeof e->host, "%s", host->name);
+	e->by_insecure_mx = host->tls.by_insecure_mx;
 	snprintf(e->exception, sizeof e->exception, "%s", plan->exception);
 	if (shown != NULL)
 		gather_shown(shown, e);
@@ -77,6 +78,7 @@ void evidence_print(const struct evidence *e, char text[EVIDENCE_MAX])
 	print_word(&b, "untrusted", e->untrusted);
 	print_word(&b, "cert", e->certificate);
 	print_word(&b, "host", e->host);
+	print_word(&b, "mx", e->by_insecure_mx ? "insecure" : "");
 	if (e->is_reused)
 		buffer_add_text(&b, " reused");
 	if (e->is_resumed)
@@ -215,6 +217,8 @@ static bool take_word(struct evidence *e, const char *key, const char *value)
 		return tls_level_parse(value, &e->achieved);
 	if (strcmp(key, "by") == 0)
 		return tls_demand_parse(value, &e->by);
+	if (strcmp(key, "mx") == 0)
+		e->by_insecure_mx = strcmp(value, "insecure") == 0;
 	if (strcmp(key, "observe") == 0)
 		return take_watch(e, DEMAND_PARTNER, value);
 	if (strcmp(key, "sts") == 0)
@@ -254,7 +258,8 @@ static void describe_way(const struct evidence *e, struct buffer *b)
 	} else {
 		buffer_print(b, "%s with %s", e->protocol, e->cipher);
 		if (strcmp(e->match, "none") != 0)
-			buffer_print(b, ", %s matched", e->match);
+			buffer_print(b, ", %s matched%s", e->match,
+			    e->by_insecure_mx ? ", of a host that insecure MX records name" : "");
 		else
 			buffer_print(b, ", certificate not verified%s%s",
 			    e->untrusted[0] != '\0' ? ": " : "", e->untrusted);

@@ -7,11 +7,12 @@
  *	required=dane by=dane achieved=dane protocol=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384
  *	match="TLSA 3 1 1 ab12..." | match="CA Some Root name=mx.example" |
  *	match="pin 3 0 1 ab12..." | match=none untrusted="self-signed certificate"
- *	cert=SHA-256 host=mx.example reused resumed exception="until ..."
+ *	cert=SHA-256 host=mx.example mx=insecure reused resumed exception="until ..."
  *	observe=would-pass | observe=would-fail:partner-tls-name    (a partner rule that only observes)
  *	sts=would-pass | sts=would-fail:tls-name                   (MTA-STS that is not what decides)
  *
  * achieved=none is plaintext; with failed=NAME nothing of the message was sent, and that is why.
+ * mx=insecure: what vouches for the host does not say that it is the destination's (RFC 7672 2.2.1).
  */
 #pragma once
 
@@ -45,7 +46,7 @@ struct evidence {
 	char untrusted[96];
 	char certificate[65];
 	char host[DOMAIN_MAX]; /* "": no host was tried, and nothing required of one */
-	bool is_reused, is_resumed;
+	bool by_insecure_mx, is_reused, is_resumed;
 	char exception[EVIDENCE_EXCEPTION_MAX];
 	struct evidence_watch watches[PLAN_WATCHES_MAX];
 	size_t n_watches;

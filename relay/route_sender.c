@@ -7,7 +7,6 @@
 static void raise_to_verify(struct plan_host *host);
 static void refuse_conflict(const struct route_scene *scene, struct plan_host *host);
 static void require_authentication(const struct route_scene *scene, struct plan_host *host);
-static bool host_is_sure(const struct route_scene *scene, const struct plan_host *host);
 static void say_unsure(
     const struct route_scene *scene, const struct plan_host *host, struct outcome *why);
 static bool is_authenticated(const struct tls_requirement *tls);
@@ -64,7 +63,7 @@ static void require_authentication(const struct route_scene *scene, struct plan_
 {
 	struct outcome why;
 
-	if (!host_is_sure(scene, host)) {
+	if (!route_host_is_sure(scene, &scene->word, host)) {
 		say_unsure(scene, host, &why);
 		route_make_unusable(host, &why);
 	}
@@ -74,13 +73,15 @@ static void require_authentication(const struct route_scene *scene, struct plan_
 
 /*
  * A policy in testing has been authenticated as one that is enforced, and its list of hosts likewise.
- * "secure" and "fingerprint" do not care for what name the MX records gave.
+ * RFC 8689 2 knows nothing else; but "secure" and "fingerprint" of a partner do not care for what name
+ * the MX records gave, so the operator's word stands for theirs.
  */
-static bool host_is_sure(const struct route_scene *scene, const struct plan_host *host)
+bool route_host_is_sure(
+    const struct route_scene *scene, const struct route_word *word, const struct plan_host *host)
 {
 	const struct sts_finding *sts = route_sts(scene);
 
-	return route_hosts_are_sure(scene, &scene->word) || host->tls.level == TLS_SECURE ||
+	return route_hosts_are_sure(scene, word) || host->tls.level == TLS_SECURE ||
 	       host->tls.level == TLS_FINGERPRINT ||
 	       (sts != NULL && sts_policy_allows(&sts->policy, host->name));
 }

@@ -16,6 +16,8 @@ static void watch_rule(
     const struct route_scene *scene, const struct facts_host *facts_host, struct plan_host *host);
 static void name(
     const struct route_scene *scene, const struct route_word *word, struct plan_host *host);
+static bool proves_an_unsure_host(
+    const struct route_scene *scene, const struct route_word *word, const struct plan_host *host);
 
 void route_require_tls(
     const struct route_scene *scene, const struct facts_host *facts_host, struct plan_host *host)
@@ -91,8 +93,20 @@ static void name(
 	if (word->partner != NULL && tls->demand == word->demand &&
 	    (tls->level == TLS_VERIFY || tls->level == TLS_SECURE || tls->level == TLS_FINGERPRINT))
 		route_pin(word->partner, tls);
+	tls->by_insecure_mx = proves_an_unsure_host(scene, word, host);
 	if (tls->sni == NULL && has_name)
 		tls->sni = mem_copy_text(host->name);
+}
+
+/* RFC 7672 2.2.1. The other levels name their trust themselves, or prove nothing, or take no such host. */
+static bool proves_an_unsure_host(
+    const struct route_scene *scene, const struct route_word *word, const struct plan_host *host)
+{
+	const struct tls_requirement *tls = &host->tls;
+	bool proves_host = (tls->level == TLS_VERIFY && !tls->tlsa_pinned) ||
+			   (tls->level == TLS_DANE && tls->n_tlsa > 0);
+
+	return proves_host && !route_host_is_sure(scene, word, host);
 }
 
 void route_add_name(struct tls_requirement *tls, const char *name)

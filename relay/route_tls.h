@@ -63,6 +63,10 @@ void route_apply_sts(
 /* The account's floor, then REQUIRETLS. */
 void route_apply_wish(const struct route_scene *scene, struct plan_host *host);
 
+/* Does anything better than insecure MX records say that it is a host of the destination? */
+bool route_host_is_sure(
+    const struct route_scene *scene, const struct route_word *word, const struct plan_host *host);
+
 /* ---- for all of them ---- */
 
 void route_add_name(struct tls_requirement *tls, const char *name);

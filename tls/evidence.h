@@ -14,7 +14,8 @@
 /*
  * In Postfix's words, weakest first. Anonymous: no certificate was shown, as by every client of our
  * server. Untrusted: no authority we believe vouches for it. Trusted: one does, but no name was
- * required. Verified: it is all that was required. X(symbol, word)
+ * required, or the host is one that insecure MX records name. Verified: it is all that was required.
+ * X(symbol, word)
  */
 #define TLS_TRUSTS(X)                                                                              \
 	X(TLS_ANONYMOUS, "Anonymous")                                                              \

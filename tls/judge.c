@@ -250,7 +250,7 @@ static void note_finding(
 	struct tlsa_record record = { f->tlsa[0], f->tlsa[1], f->tlsa[2], (uint8_t *)f->data,
 		f->n_data };
 
-	e->trust = TLS_VERIFIED;
+	e->trust = j->requirement->by_insecure_mx ? TLS_TRUSTED : TLS_VERIFIED;
 	e->achieved = j->requirement->level == TLS_DANE_ONLY ? TLS_DANE : j->requirement->level;
 	e->proof = proof_of(j, f);
 	snprintf(e->name, sizeof e->name, "%s", f->name);

@@ -36,7 +36,8 @@ bool tls_requirement_is_equal(const struct tls_requirement *a, const struct tls_
 
 	return a->level == b->level && a->demand == b->demand && same_sni &&
 	       a->tlsa_unusable == b->tlsa_unusable && a->tlsa_pinned == b->tlsa_pinned &&
-	       has_records(a, b) && has_records(b, a) && has_names(a, b) && has_names(b, a);
+	       a->by_insecure_mx == b->by_insecure_mx && has_records(a, b) && has_records(b, a) &&
+	       has_names(a, b) && has_names(b, a);
 }
 
 static bool has_records(const struct tls_requirement *a, const struct tls_requirement *of)

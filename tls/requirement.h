@@ -33,6 +33,12 @@ struct tls_requirement {
 	bool tlsa_unusable;
 	bool tlsa_pinned;
 
+	/*
+	 * Insecure MX records chose the host that is authenticated: it must not pass for the destination's
+	 * in the log (RFC 7672 2.2.1).
+	 */
+	bool by_insecure_mx;
+
 	char **names; /* reference identities, canonical; "*.x" as the operator wrote it */
 	size_t n_names;
 	char *sni; /* NULL: none is sent */

@@ -42,6 +42,8 @@ void cli_evidence_print(const char *record)
 		    e.is_reused ? ", a connection of before" : "");
 	print_line("achieved", text);
 	print_line("matched", e.match);
+	print_line(
+	    "mx", e.by_insecure_mx ? "insecure: whoever can forge them chooses the host" : "");
 	print_line("untrusted", e.untrusted);
 	print_line("cert", e.certificate);
 	print_line("exception", e.exception);
@@ -75,9 +77,9 @@ void cli_evidence_add(json_t *row)
 		json_object_set_new(row, "tls", json_null());
 		return;
 	}
-	tls = json_pack("{s:s, s:s, s:s, s:b, s:b}", "required", tls_level_name(e.required), "by",
-	    tls_demand_name(e.by), "achieved", tls_level_name(e.achieved), "reused", e.is_reused,
-	    "resumed", e.is_resumed);
+	tls = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "required", tls_level_name(e.required),
+	    "by", tls_demand_name(e.by), "achieved", tls_level_name(e.achieved), "mx_insecure",
+	    e.by_insecure_mx, "reused", e.is_reused, "resumed", e.is_resumed);
 	add_text(tls, "failed", e.failed);
 	add_text(tls, "protocol", e.protocol);
 	add_text(tls, "cipher", e.cipher);

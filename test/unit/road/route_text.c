@@ -242,4 +242,6 @@ static void print_requirement(const struct tls_requirement *tls, struct buffer *
 		buffer_print(out, "%s%d-%d-%d:%02x%02x", i == 0 ? "" : ",", tls->tlsa[i].usage,
 		    tls->tlsa[i].selector, tls->tlsa[i].matching, tls->tlsa[i].data[0],
 		    tls->tlsa[i].data[1]);
+	if (tls->by_insecure_mx)
+		buffer_add_text(out, " mx=insecure");
 }

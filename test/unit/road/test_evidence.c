@@ -27,7 +27,7 @@ static const struct {
 	const struct tls_evidence *shown; /* NULL: plaintext */
 	const char *line, *told;
 	const char *exception, *failed;
-	bool is_reused;
+	bool is_reused, by_insecure_mx;
 	struct evidence_watch watches[2];
 	size_t n_watches;
 } cases[] = {
@@ -38,6 +38,14 @@ static const struct {
 	    "match=\"TLSA 3 1 1 ab12...\" cert=" CERT " host=mx.example",
 	    "TLSv1.3 with TLS_AES_256_GCM_SHA384, TLSA 3 1 1 ab12... matched, required: dane by "
 	    "dane" },
+	{ "DANE behind insecure MX records", TLS_DANE, DEMAND_DANE,
+	    SHOWN(.protocol = "TLSv1.3", .cipher = "X", .achieved = TLS_DANE,
+		.proof = TLS_PROOF_DANE_EE, .tlsa_text = "3 1 1 ab12..."),
+	    "required=dane by=dane achieved=dane protocol=TLSv1.3 cipher=X "
+	    "match=\"TLSA 3 1 1 ab12...\" host=mx.example mx=insecure",
+	    "TLSv1.3 with X, TLSA 3 1 1 ab12... matched, of a host that insecure MX records name, "
+	    "required: dane by dane",
+	    .by_insecure_mx = true },
 	{ "a partner's pin", TLS_FINGERPRINT, DEMAND_PARTNER,
 	    SHOWN(.protocol = "TLSv1.2", .cipher = "X", .achieved = TLS_FINGERPRINT,
 		.proof = TLS_PROOF_FINGERPRINT, .tlsa_text = "3 0 1 00ff"),
@@ -82,7 +90,9 @@ static void fill(size_t i, struct evidence *e)
 {
 	struct plan plan = { 0 };
 	struct plan_host host = { .name = "mx.example",
-		.tls = { .level = cases[i].level, .demand = cases[i].demand } };
+		.tls = { .level = cases[i].level,
+		    .demand = cases[i].demand,
+		    .by_insecure_mx = cases[i].by_insecure_mx } };
 
 	if (cases[i].exception != NULL)
 		snprintf(plan.exception, sizeof plan.exception, "%s", cases[i].exception);

@@ -32,6 +32,10 @@ static const struct route_case cases[] = {
 	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" },
 	{ "partner verify: the MX host's name", { TLS_DANE, &partner_verify },
 	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
+	    "mx=insecure\n" },
+	{ "partner verify, secure MX", { TLS_DANE, &partner_verify },
+	    "mx=ok/secure\n" HOST " base=mx.example tlsa=nx/secure\n",
 	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n" },
 	{ "T24 partner secure: names from the domain, never from MX", { TLS_DANE, &partner_secure },
 	    "mx=ok/insecure\n10 spoof.example a=ok/insecure:192.0.2.1\n",
@@ -106,7 +110,8 @@ static const struct route_case cases[] = {
 	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" WATCH_STS },
 	{ "T21 partner verify stands, the policy is watched", { TLS_DANE, &partner_verify },
 	    "mx=ok/insecure sts=enforce:other.example\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n"
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
+	    "mx=insecure\n"
 	    "  watch mta-sts: mta-sts by mta-sts sni=mx.example names=mx.example | 451 sts-mx-name\n" },
 	{ "T21 partner fingerprint stands, the policy is watched", { TLS_DANE, &partner_print },
 	    "mx=ok/insecure sts=enforce:mx.example\n10 mx.example a=ok/insecure:192.0.2.1\n",

@@ -90,7 +90,8 @@ static const struct route_case cases[] = {
 	{ "T13 T9 insecure MX, dane: the host's own name alone (RFC 7672 3.2.2)",
 	    { TLS_DANE, .insecure_mx = TLS_DANE },
 	    "mx=ok/insecure expanded=e.example\n" HOST " base=mx.example tlsa=ok/secure:2-0-1\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example names=mx.example\n" },
+	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example names=mx.example "
+	    "mx=insecure\n" },
 	{ "T13 T10 insecure MX, dane: TLSA failed", { TLS_DANE, .insecure_mx = TLS_DANE },
 	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=error/insecure\n",
 	    "refused 451 tlsa-lookup-failed\n"
@@ -104,7 +105,8 @@ static const struct route_case cases[] = {
 	{ "T13 partner encrypt is raised likewise",
 	    { TLS_DANE, &partner_encrypt, .insecure_mx = TLS_DANE },
 	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
-	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example names=mx.example\n" },
+	    "10 mx.example 192.0.2.1 dane by dane tlsa=1 sni=mx.example names=mx.example "
+	    "mx=insecure\n" },
 	{ "T14 no MX, the domain is a CNAME into an insecure zone: its own records count",
 	    { TLS_DANE },
 	    "mx=nodata/insecure expanded=e.example implicit\n"
@@ -169,7 +171,8 @@ static const struct route_case cases[] = {
 	    "mx=ok/secure sts=bogus\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
 	{ "nor with a trust that the operator names", { TLS_DANE, &partner_verify },
 	    "mx=ok/insecure sts=busy\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n" },
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
+	    "mx=insecure\n" },
 	{ "T21 enforce where DANE is off for everybody", { TLS_MAY },
 	    "mx=ok/secure sts=enforce:mx.example\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
 	    BY_STS },
@@ -224,7 +227,8 @@ static const struct route_case cases[] = {
 	{ "N16 impaired, defer: what does not ask for DANE goes",
 	    { TLS_DANE, &partner_verify, .defer_impaired = true },
 	    "mx=ok/insecure impaired\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n" },
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
+	    "mx=insecure\n" },
 	{ "N16 impaired: partner dane-only waits", { TLS_DANE, &partner_dane_only },
 	    "mx=ok/insecure impaired\n10 mx.example a=ok/insecure:192.0.2.1\n",
 	    "refused 451 dane-impaired\n10 mx.example 192.0.2.1 dane-only by partner sni=mx.example "
@@ -237,7 +241,7 @@ static const struct route_case cases[] = {
 	    { TLS_DANE, .wish.requires_tls = true },
 	    "mx=ok/insecure impaired\n10 mx.example a=ok/insecure:192.0.2.1\n",
 	    "refused 451 dane-impaired\n10 mx.example 192.0.2.1 verify by requiretls sni=mx.example "
-	    "names=mx.example | 451 dane-impaired\n" },
+	    "names=mx.example mx=insecure | 451 dane-impaired\n" },
 	{ "N16 impaired: REQUIRETLS with MTA-STS goes", { TLS_DANE, .wish.requires_tls = true },
 	    "mx=ok/insecure impaired sts=enforce:mx.example\n"
 	    "10 mx.example a=ok/insecure:192.0.2.1\n",

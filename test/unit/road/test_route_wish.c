@@ -13,6 +13,10 @@
 	"10 mx.example 192.0.2.1 dane-only by account tlsa=1 sni=mx.example "                      \
 	"names=mx.example,d.example\n"
 
+/* The name is proved; that it is the right one is not (RFC 7672 2.2.1). */
+#define BY_ACCOUNT_UNSURE                                                                          \
+	"10 mx.example 192.0.2.1 verify by account sni=mx.example names=mx.example mx=insecure\n"
+
 static const struct route_case cases[] = {
 	/* ---- the account's floor ---- */
 	{ "floor encrypt raises may", { TLS_DANE, .wish.floor = TLS_ENCRYPT },
@@ -27,7 +31,7 @@ static const struct route_case cases[] = {
 	    "10 mx.example 192.0.2.1 dane by dane tlsa=unusable sni=mx.example "
 	    "names=mx.example,d.example\n" },
 	{ "floor verify raises may", { TLS_DANE, .wish.floor = TLS_VERIFY },
-	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", BY_ACCOUNT },
+	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", BY_ACCOUNT_UNSURE },
 	{ "floor verify raises unusable TLSA", { TLS_DANE, .wish.floor = TLS_VERIFY },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:1-1-1\n", BY_ACCOUNT },
 	{ "floor verify is covered by DANE", { TLS_DANE, .wish.floor = TLS_VERIFY },
@@ -42,10 +46,10 @@ static const struct route_case cases[] = {
 	    "pins=3-0-1:0123,3-1-1:fedc\n" },
 	{ "floor verify: an exception does not lower it",
 	    { TLS_DANE, &partner_excepted, .wish.floor = TLS_VERIFY },
-	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", EXCEPTED BY_ACCOUNT },
+	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", EXCEPTED BY_ACCOUNT_UNSURE },
 	{ "floor verify: the pins of a rule that is excepted are not its own",
 	    { TLS_DANE, &partner_excepted_key, .wish.floor = TLS_VERIFY },
-	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", EXCEPTED BY_ACCOUNT },
+	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n", EXCEPTED BY_ACCOUNT_UNSURE },
 	{ "floor verify: TLS-Required: No does not lower it",
 	    { TLS_DANE, .wish = { .floor = TLS_VERIFY, .tls_optional = true } },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_ACCOUNT },
@@ -102,17 +106,17 @@ static const struct route_case cases[] = {
 	    { TLS_DANE, .wish.requires_tls = true },
 	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
 	    "refused 550 requiretls-mx-insecure\n10 mx.example 192.0.2.1 verify by requiretls "
-	    "sni=mx.example names=mx.example | 550 requiretls-mx-insecure\n" },
+	    "sni=mx.example names=mx.example mx=insecure | 550 requiretls-mx-insecure\n" },
 	{ "REQUIRETLS: DANE behind insecure MX is not sure either",
 	    { TLS_DANE, .insecure_mx = TLS_DANE, .wish.requires_tls = true },
 	    "mx=ok/insecure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
 	    "refused 550 requiretls-mx-insecure\n10 mx.example 192.0.2.1 dane by dane tlsa=1 "
-	    "sni=mx.example names=mx.example | 550 requiretls-mx-insecure\n" },
+	    "sni=mx.example names=mx.example mx=insecure | 550 requiretls-mx-insecure\n" },
 	{ "REQUIRETLS: the policy could not be learned: waits",
 	    { TLS_DANE, .wish.requires_tls = true },
 	    "mx=ok/insecure sts=unknown\n10 mx.example a=ok/insecure:192.0.2.1\n",
 	    "refused 451 requiretls-sts-unknown\n10 mx.example 192.0.2.1 verify by requiretls "
-	    "sni=mx.example names=mx.example | 451 requiretls-sts-unknown\n" },
+	    "sni=mx.example names=mx.example mx=insecure | 451 requiretls-sts-unknown\n" },
 	{ "REQUIRETLS: a partner's may is not for it",
 	    { TLS_DANE, &partner_may, .wish.requires_tls = true },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_REQUIRETLS },

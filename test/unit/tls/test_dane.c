@@ -226,6 +226,7 @@ static void requirement_is_equal(void **state)
 		ROW("demand", demand, enum tls_demand, false, DEMAND_PARTNER),
 		ROW("pins", tlsa_pinned, bool, false, true),
 		ROW("unusable", tlsa_unusable, bool, false, true),
+		ROW("who named the host", by_insecure_mx, bool, false, true),
 		ROW("one record twice", tlsa, struct tlsa_record *, false, one),
 		ROW("a record less", n_tlsa, size_t, false, 1),
 		ROW("a shorter record", tlsa, struct tlsa_record *, false, shorter),

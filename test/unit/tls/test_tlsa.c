@@ -309,6 +309,34 @@ static void t9_any_reference_name(void **state)
 	free(record.data);
 }
 
+/* RFC 7672 2.2.1: proved is the host, and not that it is the destination's. */
+static void t13_host_of_insecure_mx_is_not_called_verified(void **state)
+{
+	struct tlsa_record record = forge_tlsa(&chains.made[LEAF], 3, 1, 1, true);
+	char *names[] = { (char[]){ "mx.example" } };
+	struct tls_requirement r = { .level = TLS_DANE,
+		.demand = DEMAND_DANE,
+		.tlsa = &record,
+		.n_tlsa = 1,
+		.names = names,
+		.n_names = 1,
+		.by_insecure_mx = true };
+	struct tls_evidence e;
+
+	(void)state;
+	chains_expect("TLSA", chains.servers[LEAF], &r, "", &e);
+	assert_int_equal(e.trust, TLS_TRUSTED);
+	assert_int_equal(e.achieved, TLS_DANE);
+	r.level = TLS_VERIFY;
+	r.n_tlsa = 0;
+	chains_expect("the host's name", chains.servers[LEAF], &r, "", &e);
+	assert_int_equal(e.trust, TLS_TRUSTED);
+	assert_int_equal(e.achieved, TLS_VERIFY);
+	chains_expect("another's name", chains.servers[STRANGER], &r, "tls-name", &e);
+	assert_int_equal(e.trust, TLS_UNTRUSTED);
+	free(record.data);
+}
+
 /* RFC 7671 says nothing of it; a key that can be broken proves nobody, whatever vouches for it. */
 static void weak_keys_are_not_believed(void **state)
 {
@@ -349,6 +377,7 @@ int main(void)
 		cmocka_unit_test(t3_t4_t5_t6_mixtures),
 		cmocka_unit_test(t5_all_unusable_were_filtered),
 		cmocka_unit_test(t9_any_reference_name),
+		cmocka_unit_test(t13_host_of_insecure_mx_is_not_called_verified),
 		cmocka_unit_test(weak_keys_are_not_believed),
 	};
 
