@@ -45,7 +45,7 @@ static void warn(const struct plan *plan, const struct plan_watch *watch,
 	else if (plan->sts.policy.mode == STS_MODE_TESTING)
 		log_warning(
 		    "%s: the MTA-STS policy of %s, in testing, would have refused %s: %s [%s]; it "
-		    "is delivered; the receiver learns of it by TLS reports (tlsrpt { send }) "
+		    "is delivered; the receiver learns of it by TLS reports (tls-reports { send }) "
 		    "[sts-testing]",
 		    message_id, plan->domain, c->peer, verdict->text, verdict->name);
 }

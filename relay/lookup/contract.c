@@ -282,7 +282,7 @@ static void describe(struct contract *contract, enum lesson lesson)
 	describe_probes(contract, came, sizeof came);
 	if (lesson == LEARNED_NOTHING)
 		snprintf(verdict->text, sizeof verdict->text,
-		    "the last check taught nothing: %s; see that the servers of dns { forwarder } "
+		    "the last check taught nothing: %s; see that the servers of dns { forward } "
 		    "answer, or without them those of the root [dnssec-unknown]",
 		    came);
 	else if (lesson == LEARNED_GOOD)
@@ -295,7 +295,7 @@ static void describe(struct contract *contract, enum lesson lesson)
 		    came, contract->config->dns_check.patience / 60);
 	else
 		snprintf(verdict->text, sizeof verdict->text,
-		    "%s%s; see that the servers of dns { forwarder } pass signatures on (or use "
+		    "%s%s; see that the servers of dns { forward } pass signatures on (or use "
 		    "none), dns { trust-anchor } is current and the clock right [dnssec-impaired]",
 		    verdict->state == CONTRACT_IMPAIRED ? "" : "not yet believed: ", came);
 }
