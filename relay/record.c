@@ -29,6 +29,8 @@ void record_destroy(struct record **record)
 {
 	struct record *r = *record;
 
+	if (r == NULL)
+		return;
 	*record = NULL;
 	for (size_t i = 0; i < r->n_counts; i++)
 		tally_finish(&r->counts[i]);

@@ -27,6 +27,8 @@ struct record {
 };
 
 struct record *record_create(const struct message *message);
+
+/* Accepts NULL. */
 void record_destroy(struct record **record);
 
 /* A host that route forbids. */

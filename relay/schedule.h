@@ -4,8 +4,8 @@
  * messages never delays one with a single message. What has been under way for long no longer takes
  * a place of those (up to three times as many), and neither places nor window are ever given to those
  * that have many already to the last: so receivers that drag on, however many, delay others by no
- * more than slow_ms. Lives in the queue role's loop; whoever owns it
- * hands the jobs to deliveries and tells it what came of them.
+ * more than slow_ms. Lives in the queue role's loop; whoever owns it hands the jobs to deliveries and
+ * tells it what came of them.
  *
  * A site (the recipient domain) none of whose hosts could be reached rests as a whole: for a minute
  * at first, doubling, at most as long as the first retry. Jobs for it that fall due meanwhile are

@@ -123,9 +123,9 @@ ssize_t spool_read(struct spool_reader *reader, void *bytes, size_t room);
  * the job stays handed out and the settlement is stored when the disk allows it. Any other outcome
  * says that the bounce could not be taken in; then nothing was stored and the job is still handed
  * out: settle again with another bounce, or give it back. A message that was removed meanwhile is
- * ok, and its bounce is dropped.
+ * ok, and its bounce is dropped. is_gone: it was the last recipient, and the message is no longer in
+ * the queue.
  */
-/* is_gone: it was the last recipient, and the message is no longer in the queue. */
 typedef void spool_settled(void *arg, const struct outcome *outcome, bool is_gone);
 
 struct spool_settlement {

@@ -74,7 +74,7 @@ void verifier_destroy(struct verifier **verifier);
 
 /*
  * False if it is none that OpenSSL can look for. The common name counts only where a certificate
- * has no DNS name at all, and not even then without allow_common_name.
+ * has no DNS name at all, and not even then once common names are refused.
  */
 bool verifier_add_name(struct verifier *v, const char *name);
 void verifier_refuse_common_names(struct verifier *v);

@@ -23,7 +23,7 @@ bool base64_decode(const char *text, size_t n, void *bytes, size_t *n_bytes);
 /* Lower case; writes 2 * n + 1 bytes with the NUL. */
 void hex_encode(const void *bytes, size_t n, char *text);
 
-/* Either case; n must be even. Colons between pairs are accepted, as people paste fingerprints. */
+/* Pairs of digits, in either case. Colons between them are accepted, as people paste fingerprints. */
 bool hex_decode(const char *text, size_t n, void *bytes, size_t room, size_t *n_bytes);
 
 /* The low 5 * n_letters bits of value, most significant first, with a NUL. */
