@@ -19,7 +19,10 @@ enum dkim_algorithm {
 };
 
 enum {
-	DKIM_DIGEST_SIZE = 32,    /* SHA-256, of the body and of the header */
+	DKIM_DIGEST_SIZE = 32,      /* SHA-256, of the body and of the header */
+	DKIM_RSA_BITS_LEAST = 1024, /* RFC 8301 3.2: below it, verifiers don't believe */
+	DKIM_RSA_BITS_MOST = 4096,  /* above it, verifiers need not understand */
+	DKIM_ED25519_SIZE = 32,     /* bytes of a public key, RFC 8032 5.1.5 */
 	DKIM_SIGNATURE_MAX = 512, /* RSA-4096, the largest that verifiers must know: RFC 8301 3.2 */
 	DKIM_ERROR_MAX = 512,     /* room for any text the room makes about something going wrong */
 	DKIM_SELECTOR_MAX = 254,  /* 253 letters and the NUL */

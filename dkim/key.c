@@ -25,10 +25,7 @@
 
 enum {
 	KEY_FILE_MAX = 65536,
-	RSA_BITS_LEAST = 1024, /* RFC 8301 3.2: below it, verifiers don't believe */
 	RSA_BITS_GOOD = 2048,
-	RSA_BITS_MOST = 4096, /* above it, verifiers need not understand */
-	ED25519_SIZE = 32,
 	ZONE_STRING_MAX = 255, /* RFC 1035 3.3.14 */
 };
 
@@ -167,11 +164,11 @@ static struct dkim_key *accept_key(EVP_PKEY *pkey, const char *name, char *remar
 		EVP_PKEY_free(pkey);
 		return NULL;
 	}
-	if (type == EVP_PKEY_RSA && (bits < RSA_BITS_LEAST || bits > RSA_BITS_MOST)) {
+	if (type == EVP_PKEY_RSA && (bits < DKIM_RSA_BITS_LEAST || bits > DKIM_RSA_BITS_MOST)) {
 		snprintf(remark, room,
 		    "DKIM key %s: RSA of %d bits; receivers accept %d to %d (RFC 8301 3.2), make "
 		    "one of %d with \"zegel dkim new\"",
-		    name, bits, RSA_BITS_LEAST, RSA_BITS_MOST, RSA_BITS_GOOD);
+		    name, bits, DKIM_RSA_BITS_LEAST, DKIM_RSA_BITS_MOST, RSA_BITS_GOOD);
 		EVP_PKEY_free(pkey);
 		return NULL;
 	}
@@ -318,7 +315,7 @@ static int write_whole(int fd, const char *bytes, size_t n)
 
 char *dkim_key_record(const struct dkim_key *key)
 {
-	uint8_t raw[ED25519_SIZE], *bytes = NULL;
+	uint8_t raw[DKIM_ED25519_SIZE], *bytes = NULL;
 	char *base64, *record;
 	size_t n = sizeof raw;
 

@@ -17,15 +17,12 @@
 
 enum {
 	KEY_MAX = 2048, /* bytes; RSA-4096 takes 550 */
-	RSA_BITS_LEAST = 1024,
-	RSA_BITS_MOST = 4096,
-	ED25519_SIZE = 32,
 };
 
 struct dkim_public_key {
 	EVP_PKEY *pkey;
 	enum dkim_algorithm algorithm;
-	bool is_testing, forbids_subdomains;
+	bool forbids_subdomains;
 };
 
 static bool read_terms(
@@ -43,6 +40,7 @@ struct dkim_public_key *dkim_public_key_parse(struct slice record, char *why, si
 	uint8_t bytes[KEY_MAX];
 	struct dkim_tags tags;
 	size_t n;
+	int bits;
 
 	if (!dkim_tags_parse(record, &tags)) {
 		snprintf(why, room, "not a list of tags (RFC 6376 3.6.1)");
@@ -64,10 +62,11 @@ struct dkim_public_key *dkim_public_key_parse(struct slice record, char *why, si
 		    dkim_algorithm_key_type(key->algorithm));
 		goto fail;
 	}
-	if (key->algorithm == DKIM_RSA_SHA256 && (dkim_public_key_bits(key) < RSA_BITS_LEAST ||
-						     dkim_public_key_bits(key) > RSA_BITS_MOST)) {
-		snprintf(why, room, "RSA of %u bits; %d to %d are believed (RFC 8301 3.2)",
-		    dkim_public_key_bits(key), RSA_BITS_LEAST, RSA_BITS_MOST);
+	bits = EVP_PKEY_get_bits(key->pkey);
+	if (key->algorithm == DKIM_RSA_SHA256 &&
+	    (bits < DKIM_RSA_BITS_LEAST || bits > DKIM_RSA_BITS_MOST)) {
+		snprintf(why, room, "RSA of %d bits; %d to %d are believed (RFC 8301 3.2)", bits,
+		    DKIM_RSA_BITS_LEAST, DKIM_RSA_BITS_MOST);
 		goto fail;
 	}
 	return key;
@@ -101,7 +100,6 @@ static bool read_terms(
 		wrong = "s= does not allow mail";
 	if (wrong != NULL)
 		snprintf(why, room, "%s", wrong);
-	key->is_testing = list_has(tags, "t", "y");
 	key->forbids_subdomains = list_has(tags, "t", "s");
 	return wrong == NULL;
 }
@@ -127,7 +125,7 @@ static EVP_PKEY *read_key(enum dkim_algorithm algorithm, const uint8_t *bytes, s
 	EVP_PKEY *pkey = NULL;
 
 	if (algorithm == DKIM_ED25519_SHA256)
-		return n != ED25519_SIZE
+		return n != DKIM_ED25519_SIZE
 			   ? NULL
 			   : EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, bytes, n);
 	/* Both forms that readings of RFC 6376 3.6.1 led to: SubjectPublicKeyInfo, RSAPublicKey. */
@@ -156,24 +154,9 @@ enum dkim_algorithm dkim_public_key_algorithm(const struct dkim_public_key *key)
 	return key->algorithm;
 }
 
-unsigned dkim_public_key_bits(const struct dkim_public_key *key)
-{
-	return (unsigned)EVP_PKEY_get_bits(key->pkey);
-}
-
-bool dkim_public_key_is_testing(const struct dkim_public_key *key)
-{
-	return key->is_testing;
-}
-
 bool dkim_public_key_forbids_subdomains(const struct dkim_public_key *key)
 {
 	return key->forbids_subdomains;
-}
-
-bool dkim_public_key_equals(const struct dkim_public_key *a, const struct dkim_public_key *b)
-{
-	return EVP_PKEY_eq(a->pkey, b->pkey) == 1;
 }
 
 bool dkim_public_key_verify(const struct dkim_public_key *key,

@@ -21,12 +21,7 @@ struct dkim_public_key *dkim_public_key_parse(struct slice record, char *why, si
 void dkim_public_key_destroy(struct dkim_public_key **key);
 
 enum dkim_algorithm dkim_public_key_algorithm(const struct dkim_public_key *key);
-unsigned dkim_public_key_bits(const struct dkim_public_key *key);
-bool dkim_public_key_is_testing(const struct dkim_public_key *key);         /* t=y */
 bool dkim_public_key_forbids_subdomains(const struct dkim_public_key *key); /* t=s */
-
-/* Do both records hold the same key? */
-bool dkim_public_key_equals(const struct dkim_public_key *a, const struct dkim_public_key *b);
 
 bool dkim_public_key_verify(const struct dkim_public_key *key,
     const uint8_t digest[DKIM_DIGEST_SIZE], const uint8_t *signature, size_t n_signature);
