@@ -8,40 +8,43 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-static int transport_write(BIO *bio, const char *bytes, size_t size, size_t *n)
+/*
+ * In the form that tells a failure by -1. The other form, of BIO_meth_set_write_ex(), knows only 0 for
+ * it, which OpenSSL 3.2 and later take for a write of nothing that succeeded: the bytes would be lost
+ * without a word.
+ */
+static int transport_write(BIO *bio, const char *bytes, int size)
 {
 	struct transport *t = BIO_get_data(bio);
-	ssize_t sent = send(t->fd, bytes, size, MSG_NOSIGNAL);
+	ssize_t sent = send(t->fd, bytes, (size_t)size, MSG_NOSIGNAL);
 
 	BIO_clear_retry_flags(bio);
-	if (sent >= 0) {
-		*n = (size_t)sent;
-		return 1;
-	}
+	if (sent >= 0)
+		return (int)sent;
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 		BIO_set_retry_write(bio);
 	else
 		t->error = errno;
-	return 0;
+	return -1;
 }
 
-static int transport_read(BIO *bio, char *bytes, size_t room, size_t *n)
+static int transport_read(BIO *bio, char *bytes, int room)
 {
 	struct transport *t = BIO_get_data(bio);
-	ssize_t got = recv(t->fd, bytes, room, 0);
+	ssize_t got = recv(t->fd, bytes, (size_t)room, 0);
 
 	BIO_clear_retry_flags(bio);
-	if (got > 0) {
-		*n = (size_t)got;
-		return 1;
-	}
-	if (got == 0)
+	if (got > 0)
+		return (int)got;
+	if (got == 0) {
 		t->at_end = true;
-	else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return 0;
+	}
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 		BIO_set_retry_read(bio);
 	else
 		t->error = errno;
-	return 0;
+	return -1;
 }
 
 /* BIO_CTRL_EOF is how OpenSSL 3 knows a truncation from a broken socket. */
@@ -59,8 +62,8 @@ BIO_METHOD *transport_method(void)
 {
 	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_DESCRIPTOR | BIO_TYPE_SOURCE_SINK, "socket");
 
-	if (method == NULL || !BIO_meth_set_write_ex(method, transport_write) ||
-	    !BIO_meth_set_read_ex(method, transport_read) ||
+	if (method == NULL || !BIO_meth_set_write(method, transport_write) ||
+	    !BIO_meth_set_read(method, transport_read) ||
 	    !BIO_meth_set_ctrl(method, transport_ctrl))
 		abort();
 	return method;
