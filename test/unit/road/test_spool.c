@@ -271,11 +271,12 @@ static void mixed_results_settle_one_by_one(void **state)
 	struct fixture *f = *state;
 	char id[QUEUE_ID_MAX];
 	struct recipient_result results[3] = { 0 };
-	int64_t now_s = clock_wall_s();
+	int64_t now_s;
 	struct found found;
 	struct outcome outcome;
 
 	fixture_accept(f, "shop@example.org", TO("a@one.test", "b@one.test", "c@one.test"), id);
+	now_s = clock_wall_s();
 	fixture_find(f, &found, now_s, 1, 1, NULL);
 	found_finish(&found);
 	for (uint32_t i = 0; i < 3; i++)
@@ -349,13 +350,14 @@ static void restart_finds_everything(void **state)
 {
 	struct fixture *f = *state;
 	char ids[20][QUEUE_ID_MAX], to[64];
-	int64_t now_s = clock_wall_s();
+	int64_t now_s;
 	struct found found;
 
 	for (int i = 0; i < 20; i++) {
 		snprintf(to, sizeof to, "u%d@d%d.test", i, i % 3);
 		fixture_accept(f, "shop@example.org", TO(to), ids[i]);
 	}
+	now_s = clock_wall_s();
 	fixture_find(f, &found, now_s, 5, 5, NULL);
 	assert_int_equal(found.n, 5);
 	fixture_settle_job(f, &found.jobs[0], RECIPIENT_DELIVERED, 0, NULL);
@@ -403,11 +405,12 @@ static void find_is_fair_and_bounded(void **state)
 static void give_back_puts_off_without_counting(void **state)
 {
 	struct fixture *f = *state;
-	int64_t now_s = clock_wall_s();
+	int64_t now_s;
 	char id[QUEUE_ID_MAX];
 	struct found found;
 
 	fixture_accept(f, "shop@example.org", TO("a@one.test"), id);
+	now_s = clock_wall_s();
 	fixture_find(f, &found, now_s, 1, 1, NULL);
 	found_finish(&found);
 	spool_give_back(f->spool, id, "one.test", now_s + 100);
