@@ -154,15 +154,15 @@ static void say(struct authenticate *a, const struct ipc_client_say *what)
 	struct evbuffer *out = stream_output(a->order.stream);
 	const struct slice *response = what->has_response ? &what->response : NULL;
 
-	a->state = what->state;
+	a->state = what->state <= CLIENT_LOGIN_BROKEN ? (enum client_login_state)what->state
+						      : CLIENT_LOGIN_BROKEN;
 	switch (a->state) {
 	case CLIENT_LOGIN_GO_ON:
 	case CLIENT_LOGIN_DONE: break;
 	case CLIENT_LOGIN_NO_SECRET: refuse(a, "login-no-password", what->problem); return;
 	case CLIENT_LOGIN_NO_MECHANISM: refuse(a, "login-no-mechanism", what->problem); return;
 	case CLIENT_LOGIN_FAILED: refuse(a, "login-not-proved", what->problem); return;
-	case CLIENT_LOGIN_BROKEN:
-	default: refuse(a, "login-unavailable", what->problem); return;
+	case CLIENT_LOGIN_BROKEN: refuse(a, "login-unavailable", what->problem); return;
 	}
 	if (a->has_begun)
 		smtp_command_auth_response(out, response);

@@ -87,12 +87,14 @@ static void learn_keys(void *arg, uint64_t peer, struct ipc_message *m)
 	if (m->type != IPC_KEYS)
 		return;
 	forget_keys(signer);
-	signer->n_keys = m->keys.keys.n;
-	signer->keys = mem_create(signer->n_keys * sizeof *signer->keys);
-	for (size_t i = 0; i < signer->n_keys; i++) {
+	signer->keys = mem_create(m->keys.keys.n * sizeof *signer->keys);
+	for (size_t i = 0; i < m->keys.keys.n; i++) {
 		const ipc_key *key = &m->keys.keys.items[i];
 
-		signer->keys[i] = (struct known_key){ mem_copy_text(key->domain),
+		/* One of an algorithm that is none of ours cannot be signed with: as if not held. */
+		if (key->algorithm > DKIM_ED25519_SHA256)
+			continue;
+		signer->keys[signer->n_keys++] = (struct known_key){ mem_copy_text(key->domain),
 			mem_copy_text(key->selector), (enum dkim_algorithm)key->algorithm };
 	}
 	signer->has_heard = true;

@@ -68,11 +68,18 @@ void submit_refuse_login(void *arg)
 	submit_serve(s);
 }
 
+/* One that does not answer, or says what nobody understands, cannot tell. */
+static enum smtp_auth_verdict verdict_of(const struct ipc_message *reply)
+{
+	if (reply == NULL || reply->auth_say.verdict > SMTP_AUTH_BROKEN)
+		return SMTP_AUTH_BROKEN;
+	return (enum smtp_auth_verdict)reply->auth_say.verdict;
+}
+
 static void on_auth(void *arg, const struct ipc_message *reply)
 {
 	struct submit *s = arg;
-	enum smtp_auth_verdict verdict =
-	    reply != NULL ? (enum smtp_auth_verdict)reply->auth_say.verdict : SMTP_AUTH_BROKEN;
+	enum smtp_auth_verdict verdict = verdict_of(reply);
 	struct slice challenge = { "", 0 };
 
 	s->auth_question = 0;

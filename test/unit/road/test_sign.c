@@ -183,11 +183,28 @@ static void keys_are_told_again(void **state)
 	assert_string_equal(a.outcome.name, "no-key");
 }
 
+static void a_key_of_no_known_algorithm_is_none(void **state)
+{
+	struct house_of_tests *h = *state;
+	struct ipc_message m = { .type = IPC_KEYS, .fd = -1 };
+	ipc_key keys[] = { { "example.org", "s1", 0 }, { "example.org", "s2", 200 } };
+	struct answer a = { 0 };
+
+	house_bring_keeper(h);
+	m.keys.keys = (ipc_key_list){ keys, 2 };
+	channel_send(h->keeper_end, &m);
+	house_turn(h);
+	seal(h, "example.org", &a);
+	house_turn(h);
+	assert_string_equal(a.outcome.name, "no-key");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(a_field_for_each_key),
+		T(a_key_of_no_known_algorithm_is_none),
 		T(K12_no_key_no_mail),
 		T(a_keeper_that_dies_defers),
 		T(cancelled_is_not_told),
