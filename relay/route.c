@@ -6,6 +6,7 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/route_address.h"
 #include "relay/route_tls.h"
 
@@ -49,8 +50,8 @@ static void tell(const struct route_scene *scene, struct plan *plan)
 	const struct route_question *question = scene->question;
 	const struct facts *facts = scene->facts;
 
-	strcpy(plan->domain, question->domain);
-	strcpy(plan->next_hop, facts->domain);
+	text_copy(plan->domain, sizeof plan->domain, question->domain);
+	text_copy(plan->next_hop, sizeof plan->next_hop, facts->domain);
 	plan->is_route = question->route != NULL;
 	if (plan->is_route && question->route->login != NULL)
 		snprintf(plan->login, sizeof plan->login, "%s", question->route->login);
@@ -132,7 +133,7 @@ static void plan_host(
 {
 	const char *domain = scene->question->domain;
 
-	strcpy(host->name, facts_host->name);
+	text_copy(host->name, sizeof host->name, facts_host->name);
 	host->preference = facts_host->preference;
 	outcome_ok(&host->unusable);
 	switch (facts_host->kind) {

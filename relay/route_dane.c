@@ -7,6 +7,7 @@
 
 #include "relay/base/encode.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/route_tls.h"
 #include "tls/dane.h"
 
@@ -30,7 +31,7 @@ void route_tell_tlsa(const struct facts_host *facts_host, struct plan_host *host
 	host->tlsa_status = facts_host->tlsa.status;
 	host->tlsa_security = facts_host->tlsa.security;
 	host->n_tlsa_published = facts_host->n_records + facts_host->n_malformed;
-	strcpy(host->tlsa_base, facts_host->tlsa_base);
+	text_copy(host->tlsa_base, sizeof host->tlsa_base, facts_host->tlsa_base);
 	buffer_init(&texts, ANSWER_TLSA_MAX * 16 + 2 * ANSWER_TLSA_BYTES_MAX);
 	for (size_t i = 0; i < facts_host->n_records; i++) {
 		const struct tlsa_record *record = &facts_host->records[i];

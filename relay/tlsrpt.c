@@ -7,6 +7,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 enum {
 	LOOK_MS = 60 * 1000,
@@ -101,7 +102,7 @@ static bool take_count(const ipc_count *said, struct tls_count *count)
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		if (strlen(texts[i].from) >= texts[i].room)
 			return false;
-		strcpy(texts[i].to, texts[i].from);
+		text_copy(texts[i].to, texts[i].room, texts[i].from);
 	}
 	count->type = (enum tls_policy_type)said->type;
 	count->result = (enum tls_result)said->result;

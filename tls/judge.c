@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "tls/dane.h"
 
 /* Pins and DANE are the same question, and differ in the words of the answer. */
@@ -314,9 +315,9 @@ static void print_required(const struct judge *j, char *text, size_t room)
 static void name_refusal(const struct judge *j, long error, char name[REFUSAL_MAX])
 {
 	if (j->method == METHOD_DANE && is_no_match(error))
-		strcpy(name, "dane-mismatch");
+		text_copy(name, REFUSAL_MAX, "dane-mismatch");
 	else if (j->method == METHOD_PINS && !has_usage(j->requirement, 2))
-		strcpy(name, "fingerprint-mismatch");
+		text_copy(name, REFUSAL_MAX, "fingerprint-mismatch");
 	else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
 		name_rule(j, "name", name);
 	else if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID)

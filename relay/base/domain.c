@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 /* Letters, digits and hyphens, neither first nor last in a label: RFC 5321 2.3.5, RFC 1123 2.1. */
 static bool is_host_name(const char *name)
@@ -55,7 +56,7 @@ static bool convert(const char *text, char domain[DOMAIN_MAX])
 	    idn2_to_unicode_8z8z((char *)ascii, (char **)&unicode, 0) == IDN2_OK &&
 	    idn2_lookup_u8(unicode, &again, flags) == IDN2_OK &&
 	    strcmp((char *)again, (char *)ascii) == 0) {
-		strcpy(domain, (char *)ascii);
+		text_copy(domain, DOMAIN_MAX, (char *)ascii);
 		good = true;
 	}
 	idn2_free(ascii);

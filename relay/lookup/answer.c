@@ -14,6 +14,7 @@
 #include "relay/base/buffer.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 static void read_packet(ldns_pkt *packet, enum record_type type, struct answer *answer);
 static bool follow_links(const ldns_rr_list *records, struct answer *answer);
@@ -67,8 +68,7 @@ void answer_read(const void *bytes, size_t n_bytes, const char *name, enum recor
 	ldns_pkt *packet = NULL;
 
 	*answer = (struct answer){ .finding.security = security, .ttl_s = ANSWER_TTL_MAX };
-	assert(strlen(name) < sizeof answer->name);
-	strcpy(answer->name, name);
+	text_copy(answer->name, sizeof answer->name, name);
 	if (ldns_wire2pkt(&packet, bytes, n_bytes) != LDNS_STATUS_OK) {
 		answer_fail(answer, ANSWER_ERROR, "the answer can't be read");
 		return;
@@ -173,7 +173,7 @@ static void read_mx(const ldns_rr *record, struct answer *answer)
 			  : ends_in_number(mx.host) ? MX_INVALID
 						    : MX_HOST;
 		if (mx.kind == MX_NULL)
-			strcpy(mx.host, ".");
+			text_copy(mx.host, sizeof mx.host, ".");
 	} else {
 		char *text = ldns_rdf2str(host);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 /* The addresses of one family. */
 struct family_work {
@@ -75,8 +76,8 @@ struct gathering *facts_gather(const struct facts_order *order, facts_done *done
 	facts->ttl_s = ANSWER_TTL_MAX;
 	facts->is_host = order->is_host;
 	facts->is_impaired = order->is_impaired;
-	strcpy(facts->domain, domain);
-	strcpy(facts->expanded, domain);
+	text_copy(facts->domain, sizeof facts->domain, domain);
+	text_copy(facts->expanded, sizeof facts->expanded, domain);
 	if (!order->is_host) {
 		gathering->mx =
 		    resolver_start(order->resolver, domain, RECORD_MX, on_mx, gathering);
@@ -84,7 +85,7 @@ struct gathering *facts_gather(const struct facts_order *order, facts_done *done
 			gathering->sts = sts_ask(order->sts, domain, on_sts, gathering);
 		return gathering;
 	}
-	strcpy(add_host(facts)->name, domain);
+	text_copy(add_host(facts)->name, DOMAIN_MAX, domain);
 	if (use_numeric(facts)) {
 		gathering->at_once = timer_create_in(order->loop, on_nothing_to_ask, gathering);
 		timer_set(gathering->at_once, 0);
@@ -112,7 +113,7 @@ static bool use_numeric(struct facts *facts)
 		return false;
 	finding->status = ANSWER_OK;
 	host->n_addresses = 1;
-	strcpy(host->expanded, host->name);
+	text_copy(host->expanded, sizeof host->expanded, host->name);
 	return true;
 }
 
@@ -140,13 +141,13 @@ static void on_mx(const struct answer *answer, void *arg)
 	facts->mx = answer->finding;
 	use_ttl(facts, answer);
 	if (answer->n_links > 0)
-		strcpy(facts->expanded, answer->name);
+		text_copy(facts->expanded, sizeof facts->expanded, answer->name);
 	switch (answer->finding.status) {
 	case ANSWER_OK: use_mx(facts, answer); break;
 	case ANSWER_NODATA:
 		/* RFC 5321 5.1: the domain is its own host, of preference 0. */
 		facts->implicit_mx = true;
-		strcpy(add_host(facts)->name, facts->domain);
+		text_copy(add_host(facts)->name, DOMAIN_MAX, facts->domain);
 		break;
 	case ANSWER_NXDOMAIN:
 	case ANSWER_BOGUS:
@@ -174,7 +175,7 @@ static void use_mx(struct facts *facts, const struct answer *answer)
 		if (facts->n_hosts == FACTS_HOSTS_MAX || host_is_known(facts, &sorted[i]))
 			continue;
 		host = add_host(facts);
-		strcpy(host->name, sorted[i].host);
+		text_copy(host->name, sizeof host->name, sorted[i].host);
 		host->preference = sorted[i].preference;
 		host->kind = sorted[i].kind;
 	}
@@ -219,7 +220,7 @@ static void ask_addresses(struct gathering *gathering)
 		work->gathering = gathering;
 		work->host = host;
 		work->is_finished = host->kind != MX_HOST;
-		strcpy(host->expanded, host->name);
+		text_copy(host->expanded, sizeof host->expanded, host->name);
 		if (work->is_finished)
 			continue;
 		work->ipv4 = (struct family_work){ .work = work, .finding = &host->ipv4 };
@@ -233,7 +234,7 @@ static void ask_family(struct family_work *family, enum record_type type)
 {
 	struct host_work *work = family->work;
 
-	strcpy(family->expanded, work->host->name);
+	text_copy(family->expanded, sizeof family->expanded, work->host->name);
 	family->query =
 	    resolver_start(work->gathering->resolver, work->host->name, type, on_addresses, family);
 }
@@ -250,7 +251,7 @@ static void on_addresses(const struct answer *answer, void *arg)
 	for (size_t i = 0; i < answer->n_addresses && host->n_addresses < FACTS_ADDRESSES_MAX; i++)
 		host->addresses[host->n_addresses++] = answer->addresses[i];
 	if (answer->finding.status == ANSWER_OK)
-		strcpy(family->expanded, answer->name);
+		text_copy(family->expanded, sizeof family->expanded, answer->name);
 	if (work->ipv4.query == NULL && work->ipv6.query == NULL)
 		addresses_known(work);
 }
@@ -269,7 +270,7 @@ static void addresses_known(struct host_work *work)
 	    is_ipv4_secure || (!is_ipv6_secure && host->ipv4.status == ANSWER_OK) ? &work->ipv4
 										  : &work->ipv6;
 
-	strcpy(host->expanded, shows->expanded);
+	text_copy(host->expanded, sizeof host->expanded, shows->expanded);
 	if (is_ipv4_secure || is_ipv6_secure)
 		ask_tlsa(work, host->expanded);
 	else if (strcmp(host->expanded, host->name) != 0)

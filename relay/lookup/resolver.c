@@ -6,7 +6,6 @@
  */
 #include "relay/lookup/resolver.h"
 
-#include <assert.h>
 #include <ldns/ldns.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <unbound-event.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 struct question;
 
@@ -294,9 +294,8 @@ static struct question *create_question(
 {
 	struct question *question = mem_create(sizeof *question);
 
-	assert(strlen(name) < sizeof question->name);
 	question->resolver = resolver;
-	strcpy(question->name, name);
+	text_copy(question->name, sizeof question->name, name);
 	question->type = type;
 	question->state = QUESTION_WAITING;
 	question->deadline = timer_create_in(resolver->loop, on_deadline, question);

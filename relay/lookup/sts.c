@@ -4,7 +4,6 @@
  */
 #include "relay/lookup/sts.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/lookup/https.h"
 #include "relay/lookup/sts_cache.h"
 
@@ -148,9 +148,8 @@ struct sts_question *sts_ask(struct sts *sts, const char *domain, sts_done *done
 {
 	struct sts_question *question = mem_create(sizeof *question);
 
-	assert(strlen(domain) < sizeof question->domain);
 	question->sts = sts;
-	strcpy(question->domain, domain);
+	text_copy(question->domain, sizeof question->domain, domain);
 	question->done = done;
 	question->arg = arg;
 	question->list = &sts->waiting;
@@ -251,7 +250,7 @@ static void fetch(struct sts_domain *domain, const char *id)
 	/* There is a record at a name that is longer. */
 	if (!name_of("mta-sts.", domain, host))
 		abort();
-	strcpy(domain->request_id, id);
+	text_copy(domain->request_id, sizeof domain->request_id, id);
 	domain->request = https_start(sts->https,
 	    &(struct https_order){ .host = host,
 		.port = sts->port,
@@ -283,7 +282,7 @@ static void policy_failed(struct sts_domain *domain, bool was_tried)
 	char until[CLOCK_DATE_MAX] = "";
 
 	if (was_tried) {
-		strcpy(domain->failed_id, domain->request_id);
+		text_copy(domain->failed_id, sizeof domain->failed_id, domain->request_id);
 		domain->again_ms = clock_monotonic_ms() + STS_AGAIN_MS;
 	}
 	if (is_kept) {
@@ -340,7 +339,7 @@ static void policy_came(
 
 	domain->failed_id[0] = '\0';
 	domain->again_ms = 0;
-	strcpy(finding.id, domain->request_id);
+	text_copy(finding.id, sizeof finding.id, domain->request_id);
 	sts_policy_copy(&finding.policy, policy);
 	if (sts->keep != NULL && (!had_policy || strcmp(domain->text, text) != 0))
 		log_info("MTA-STS: %s has a policy: %s, %zu mx, for %u s", domain->name,
@@ -403,12 +402,12 @@ static void find_kept(
     struct sts_domain *domain, const struct sts_trouble *trouble, struct sts_finding *finding)
 {
 	*finding = (struct sts_finding){ .problem = trouble->problem };
-	strcpy(finding->why, trouble->why);
+	text_copy(finding->why, sizeof finding->why, trouble->why);
 	if (!sts_domain_is_in_force(domain, clock_wall_s()))
 		return;
 	finding->has_policy = true;
 	sts_policy_copy(&finding->policy, &domain->policy);
-	strcpy(finding->id, domain->id);
+	text_copy(finding->id, sizeof finding->id, domain->id);
 	finding->expires_s = domain->expires_s;
 }
 

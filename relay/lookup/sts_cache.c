@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 static void plan_refresh(struct sts_domain *domain, int64_t now_s);
 static int64_t random_up_to(int64_t most);
@@ -38,8 +39,7 @@ struct sts_domain *sts_cache_use(struct sts_cache *cache, const char *name, int6
 
 	if (domain == NULL) {
 		domain = mem_create(sizeof *domain);
-		assert(strlen(name) < sizeof domain->name);
-		strcpy(domain->name, name);
+		text_copy(domain->name, sizeof domain->name, name);
 		TAILQ_INIT(&domain->asking);
 		TAILQ_INIT(&domain->awaiting);
 		map_put(&cache->domains, name, domain);
@@ -89,8 +89,7 @@ void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct s
 	domain->has_policy = true;
 	domain->policy = *policy;
 	*policy = (struct sts_policy){ .mode = STS_MODE_NONE };
-	assert(strlen(kept->id) < sizeof domain->id);
-	strcpy(domain->id, kept->id);
+	text_copy(domain->id, sizeof domain->id, kept->id);
 	domain->text = mem_copy_text(kept->policy);
 	domain->n_text = strlen(kept->policy);
 	cache->n_bytes += domain->n_text;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 union address {
 	struct sockaddr any;
@@ -191,7 +192,7 @@ int listen_open_control(const char *path, const char *user, char *error, size_t 
 		snprintf(error, room, "the path of the control socket is too long: %s", path);
 		return -1;
 	}
-	strcpy(a.sun_path, path);
+	text_copy(a.sun_path, sizeof a.sun_path, path);
 	if (is_alive(&a)) {
 		snprintf(
 		    error, room, "another zegel already runs: its control socket %s answers", path);

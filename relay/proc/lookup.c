@@ -11,6 +11,7 @@
 #include "relay/base/domain.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/lookup/contract.h"
 #include "relay/lookup/facts.h"
 #include "relay/lookup/https.h"
@@ -196,7 +197,7 @@ static bool read_target(const struct ipc_facts_ask *m, char target[DOMAIN_MAX])
 	uint8_t bytes[16];
 
 	if (m->is_host && inet_pton(AF_INET6, m->domain, bytes) == 1) {
-		strcpy(target, m->domain);
+		text_copy(target, DOMAIN_MAX, m->domain);
 		return true;
 	}
 	return domain_canonical(m->domain, strlen(m->domain), target);
