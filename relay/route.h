@@ -33,8 +33,10 @@
  *
  * Partners
  *  - "none" and "may" are the operator's exception to what the receiver asks, as the failing of a
- *    receiver's records sometimes needs; "encrypt" is raised by usable records and by an enforced policy;
- *    "verify", "secure" and "fingerprint" stand as written, because they name their trust themselves.
+ *    receiver's records sometimes needs (RFC 7672 9.1); "encrypt" is raised by usable records and by an
+ *    enforced policy; "verify", whose trust is the system's, by an enforced policy. "secure", "fingerprint"
+ *    and "verify" with a trust of its own stand as written, as RFC 7672 9.1 and 10 leave the operator, and
+ *    against the letter of RFC 8461 5.
  *  - An exception stands instead of the whole rule, its MX names included; what names and pins its level
  *    needs are the rule's. Nothing of the receiver raises it.
  *  - A rule in mode observe decides nothing. What it would have decided is a watch.

@@ -16,12 +16,17 @@ static void add(struct tls_requirement *tls, uint8_t usage, uint8_t selector, ui
  * A file of authorities of which none could be read pins too: then nobody is believed, rather than
  * everybody whom the system believes.
  */
+bool route_has_pins(const struct config_partner *partner, enum tls_level level)
+{
+	return level == TLS_FINGERPRINT || partner->n_fingerprints > 0 ||
+	       partner->n_public_keys > 0 || partner->ca_file != NULL;
+}
+
 void route_pin(const struct config_partner *partner, struct tls_requirement *tls)
 {
 	bool by_authority = tls->level == TLS_VERIFY || tls->level == TLS_SECURE;
 
-	tls->tlsa_pinned = tls->level == TLS_FINGERPRINT || partner->n_fingerprints > 0 ||
-			   partner->n_public_keys > 0 || partner->ca_file != NULL;
+	tls->tlsa_pinned = route_has_pins(partner, tls->level);
 	for (size_t i = 0; by_authority && i < partner->n_cas; i++)
 		add(tls, 2, 0, 0, partner->cas[i].der, partner->cas[i].n);
 	add_digests(partner->fingerprints, partner->n_fingerprints, 0, tls);

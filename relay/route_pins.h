@@ -7,6 +7,9 @@
 #include "config/config.h"
 #include "tls/requirement.h"
 
+/* Does a rule of that level name the trust itself, besides names? */
+bool route_has_pins(const struct config_partner *partner, enum tls_level level);
+
 /*
  * Makes the pins of a rule those of a requirement whose level is verify, secure or fingerprint. A rule
  * of verify or secure that pins nothing leaves it as it was: the system's authorities decide. Whoever

@@ -3,6 +3,7 @@
  * stronger decides already, and otherwise watched, so that reports can tell what it would have said.
  */
 #include "relay/base/mem.h"
+#include "relay/route_pins.h"
 #include "relay/route_tls.h"
 
 static void wait_for_policy(
@@ -71,11 +72,27 @@ static bool is_waived(const struct route_scene *scene, const struct route_word *
 	return scene->is_optional || (word->is_final && word->level <= TLS_MAY);
 }
 
-/* The other levels name their trust themselves, and an exception is exactly what it says. */
+/*
+ * "verify" alone is about the name that the MX records gave, and a rule must not let in a host that RFC
+ * 8461 5 would have kept out without it. The other levels name their trust themselves, which is the
+ * operator's to say, and an exception is exactly what it says.
+ */
 static bool is_raised(const struct route_word *word)
 {
-	return !word->is_final &&
-	       (word->level == TLS_MAY || word->level == TLS_ENCRYPT || word->level == TLS_DANE);
+	if (word->is_final)
+		return false;
+	switch (word->level) {
+	case TLS_MAY:
+	case TLS_ENCRYPT:
+	case TLS_DANE: return true;
+	case TLS_VERIFY: return !route_has_pins(word->partner, word->level);
+	case TLS_NONE:
+	case TLS_SECURE:
+	case TLS_FINGERPRINT:
+	case TLS_DANE_ONLY:
+	case TLS_MTA_STS: return false;
+	}
+	return false;
 }
 
 /*

@@ -108,10 +108,22 @@ static const struct route_case cases[] = {
 	{ "T21 partner encrypt is not lowered by testing", { TLS_DANE, &partner_encrypt },
 	    "mx=ok/insecure sts=testing:mx.example\n10 mx.example a=ok/insecure:192.0.2.1\n",
 	    "10 mx.example 192.0.2.1 encrypt by partner sni=mx.example\n" WATCH_STS },
-	{ "T21 partner verify stands, the policy is watched", { TLS_DANE, &partner_verify },
+	{ "T21 partner verify is raised: the host's name is as sure as who gave it",
+	    { TLS_DANE, &partner_verify },
+	    "mx=ok/insecure sts=enforce:mx.example\n10 mx.example a=ok/insecure:192.0.2.1\n",
+	    BY_STS },
+	{ "T21 partner verify and a host that the policy does not name",
+	    { TLS_DANE, &partner_verify },
 	    "mx=ok/insecure sts=enforce:other.example\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
-	    "mx=insecure\n"
+	    "refused 451 sts-mx-name\n10 mx.example 192.0.2.1 mta-sts by mta-sts sni=mx.example "
+	    "names=mx.example | 451 sts-mx-name\n" },
+	{ "T21 partner verify and a policy in testing", { TLS_DANE, &partner_verify },
+	    "mx=ok/secure sts=testing:mx.example\n" HOST " base=mx.example tlsa=nx/secure\n",
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example\n" WATCH_STS },
+	{ "T21 partner verify with an authority of its own stands, the policy is watched",
+	    { TLS_DANE, &partner_verify_no_ca },
+	    "mx=ok/secure sts=enforce:other.example\n" HOST " base=mx.example tlsa=nx/secure\n",
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example pins=\n"
 	    "  watch mta-sts: mta-sts by mta-sts sni=mx.example names=mx.example | 451 sts-mx-name\n" },
 	{ "T21 partner fingerprint stands, the policy is watched", { TLS_DANE, &partner_print },
 	    "mx=ok/insecure sts=enforce:mx.example\n10 mx.example a=ok/insecure:192.0.2.1\n",

@@ -169,10 +169,14 @@ static const struct route_case cases[] = {
 	    "| 451 sts-unknown\n" },
 	{ "N17 with usable TLSA the policy does not matter", { TLS_DANE },
 	    "mx=ok/secure sts=bogus\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
-	{ "nor with a trust that the operator names", { TLS_DANE, &partner_verify },
+	{ "nor with a trust that the operator names", { TLS_DANE, &partner_print },
 	    "mx=ok/insecure sts=busy\n10 mx.example a=ok/insecure:192.0.2.1\n",
-	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example "
-	    "mx=insecure\n" },
+	    "10 mx.example 192.0.2.1 fingerprint by partner sni=mx.example "
+	    "pins=3-0-1:0123,3-1-1:fedc\n" },
+	{ "with the host's name alone it does", { TLS_DANE, &partner_verify },
+	    "mx=ok/insecure sts=busy\n10 mx.example a=ok/insecure:192.0.2.1\n",
+	    "refused 451 sts-unknown\n10 mx.example 192.0.2.1 verify by partner sni=mx.example "
+	    "names=mx.example mx=insecure | 451 sts-unknown\n" },
 	{ "T21 enforce where DANE is off for everybody", { TLS_MAY },
 	    "mx=ok/secure sts=enforce:mx.example\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n",
 	    BY_STS },

@@ -68,6 +68,7 @@ static struct config_partner rules[] = {
 	{ RULE = TLS_ENCRYPT },
 	{ RULE = TLS_ENCRYPT, .mx = other_names, .n_mx = 1 },
 	{ RULE = TLS_VERIFY },
+	{ RULE = TLS_VERIFY, .public_keys = keys, .n_public_keys = 1 },
 	{ RULE = TLS_SECURE, .public_keys = keys, .n_public_keys = 1 },
 	{ RULE = TLS_FINGERPRINT, .public_keys = keys, .n_public_keys = 1 },
 	{ RULE = TLS_DANE },
@@ -233,6 +234,15 @@ static bool hosts_are_sure(const struct point *p)
 	return p->mx != MX_INSECURE || (has_rule(p) && rule_of(p)->n_mx > 0);
 }
 
+/* Has an enforced policy a say? Not where the operator waives it, or names his trust himself. */
+static bool policy_holds(const struct point *p)
+{
+	enum tls_level level = operator_level(p);
+	bool names_host_only = level == TLS_VERIFY && has_rule(p) && rule_of(p)->n_public_keys == 0;
+
+	return p->sts >= STS_ENFORCE && !is_waived(p) && (level <= TLS_ENCRYPT || names_host_only);
+}
+
 /* Is DANE asked for by anybody, whatever it then finds? */
 static bool wants_dane(const struct point *p)
 {
@@ -281,10 +291,18 @@ static bool is_usable(const struct plan_host *host)
 	return outcome_is_ok(&host->unusable);
 }
 
+/* Who vouches for the host's name is for the log: it takes or refuses no server. */
+static bool is_met_alike(const struct plan_host *one, const struct plan_host *other)
+{
+	struct tls_requirement likewise = other->tls;
+
+	likewise.by_insecure_mx = one->tls.by_insecure_mx;
+	return tls_requirement_is_equal(&one->tls, &likewise);
+}
+
 static bool is_same(const struct plan_host *one, const struct plan_host *other)
 {
-	return tls_requirement_is_equal(&one->tls, &other->tls) &&
-	       strcmp(one->unusable.name, other->unusable.name) == 0;
+	return is_met_alike(one, other) && strcmp(one->unusable.name, other->unusable.name) == 0;
 }
 
 static void tell(const struct point *p, const struct plan *plan, const char *what)
@@ -355,6 +373,11 @@ static void check_alone(const struct point *p, const struct plan *plan)
 	     p->tlsa == TLSA_FAILED);
 	HOLD(!has_dane || host->has_tlsa_policy);
 
+	/* RFC 7672 2.2.1: whoever is proved is not said to be the destination's for nothing. */
+	HOLD(host->tls.by_insecure_mx ==
+	     ((has_dane || (host->tls.level == TLS_VERIFY && !is_pinned)) &&
+		 host->tls.level != TLS_DANE_ONLY && !hosts_are_sure(p) && !policy_names_host(p)));
+
 	/* "dane-only", by whomever, is DANE with sure hosts or nothing. */
 	if (operator_level(p) == TLS_DANE_ONLY || p->floor == TLS_DANE_ONLY)
 		HOLD(!is_usable(host) || (has_dane && (p->mx != MX_INSECURE || hosts_are_sure(p))));
@@ -365,7 +388,8 @@ static void check_alone(const struct point *p, const struct plan *plan)
 		HOLD(!is_usable(host));
 
 	/* What names its trust itself stands as it is written. */
-	if (operator_level(p) >= TLS_VERIFY && operator_level(p) <= TLS_FINGERPRINT)
+	if (operator_level(p) >= TLS_VERIFY && operator_level(p) <= TLS_FINGERPRINT &&
+	    !policy_holds(p))
 		HOLD(host->tls.level == operator_level(p) && host->tls.demand == DEMAND_PARTNER);
 	/* An exception is exactly what it says, whatever the receiver publishes. */
 	if (is_excepted(p) && p->floor == TLS_NONE && p->wish != WISH_REQUIRETLS &&
@@ -377,7 +401,7 @@ static void check_alone(const struct point *p, const struct plan *plan)
 	HOLD((strcmp(host->unusable.name, "partner-mx-name") == 0) == is_forbidden(p));
 
 	/* An enforced policy holds wherever it has a say and DANE has not decided. */
-	if (p->sts >= STS_ENFORCE && !is_waived(p) && operator_level(p) <= TLS_ENCRYPT)
+	if (policy_holds(p))
 		HOLD(!is_usable(host) || has_dane || host->tls.level == TLS_MTA_STS);
 	if (host->tls.level == TLS_MTA_STS)
 		HOLD(p->sts >= STS_ENFORCE && !is_waived(p) &&
@@ -441,7 +465,7 @@ static void check_without_policy(const struct point *p, const struct plan *plan)
 	HOLD(strength(host) >= strength(other));
 	/* Only REQUIRETLS needs one. */
 	HOLD(!is_usable(host) || is_usable(other) || p->wish == WISH_REQUIRETLS);
-	HOLD(other->tls.n_tlsa == 0 || tls_requirement_is_equal(&host->tls, &other->tls) ||
+	HOLD(other->tls.n_tlsa == 0 || is_met_alike(host, other) ||
 	     (!hosts_are_sure(p) && host->tls.level == TLS_MTA_STS));
 	if (!policy_is_live(p) && !(p->sts == STS_UNKNOWN && p->wish == WISH_REQUIRETLS))
 		HOLD(is_same(host, other));

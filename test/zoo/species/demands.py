@@ -11,7 +11,8 @@ def settle(zoo):
     settle_requiretls(zoo)
     settle_tls_required_no(zoo)
     zoo.refused_for("requiretls-missing", "requiretls-*-not-offered", "requiretls-offered-in-clear")
-    zoo.refused_for("requiretls-mx-insecure", "requiretls-insecure")
+    zoo.refused_for("requiretls-mx-insecure", "requiretls-insecure",
+                    "requiretls-sts-testing-not-listed")
     zoo.refused_for("tlsa-lookup-failed", "requiretls-lookup-fails")
     zoo.refused_for("requiretls-tls", "requiretls-*")
     zoo.refused_for("starttls-missing", "*-no-starttls", "floor-encrypt-over-partner-may")
@@ -103,6 +104,12 @@ def settle_requiretls(zoo):
 
     a = requires("sts", DELIVER, "insecure MX, MTA-STS lists it, and it is offered", OPEN, **offered)
     a.policy(policy([a.hosts[0].name]))
+    a = requires("sts-testing", DELIVER, "insecure MX, MTA-STS in testing lists it, and it is offered",
+                 OPEN, **offered)
+    a.policy(policy([a.hosts[0].name], "testing"))
+    a = requires("sts-testing-not-listed", NEVER, "insecure MX, MTA-STS in testing lists another, and "
+                 "it is offered", OPEN, **offered)
+    a.policy(policy([f"mx2.{a.domain}"], "testing"))
     a = requires("sts-not-offered", NEVER, "insecure MX, MTA-STS lists it, and it is not offered",
                  OPEN)
     a.policy(policy([a.hosts[0].name]))

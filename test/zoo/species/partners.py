@@ -26,6 +26,7 @@ def settle(zoo):
     zoo.refused_for("dane-mismatch", "partner-dane-only-wrong", "*-dane-wrong")
     zoo.refused_for("dane-required", "partner-dane-only-*")
     zoo.refused_for("sts-tls-untrusted", "partner-encrypt-sts-wrong")
+    zoo.refused_for("sts-mx-name", "partner-verify-sts-not-listed")
     zoo.refused_for("partner-tls-untrusted", "*")
 
 
@@ -159,6 +160,11 @@ def settle_levels(zoo):
     a = partner(zoo, "partner-encrypt-sts-wrong", LATER, "the rule would be content, MTA-STS is "
                 "not", self_signed, tls="encrypt")
     a.policy(f"version: STSv1\nmode: enforce\nmx: {a.hosts[0].name}\nmax_age: 86400\n")
+    a = partner(zoo, "partner-verify-sts-not-listed", LATER, "trusted and of its own name, as the "
+                "host of a forged MX could be; MTA-STS does not list it", zoo.authority.issue,
+                tls="verify", cases="T21 T24")
+    a.policy(f"version: STSv1\nmode: enforce\nmx: mx2.{a.domain}\nmax_age: 86400\n")
+    a.rule = "RFC 8461 5; zegel.conf(5) partner"
     a = partner(zoo, "partner-secure-sts-none", LATER, "MTA-STS of mode none takes nothing off the "
                 "rule", self_signed, tls="secure", mx=["mx.{}"])
     a.policy("version: STSv1\nmode: none\nmax_age: 86400\n")

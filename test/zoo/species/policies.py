@@ -166,6 +166,19 @@ def settle_patterns(zoo):
                    "its host is also another domain's, which has a policy that the host breaks", OPEN)
     a.mx(first.hosts[0].name)
 
+    # What is behind the @ is the policy's domain, wherever its MX records are found.
+    for owner, verdict in (("alias", LATER), ("end", DELIVER)):
+        a = zoo.animal(f"sts-of-{owner}-of-domain", "T21 T14", verdict, "RFC 8461 2, 3.4",
+                       "the recipient's domain is an alias, and its host is self-signed; the policy is "
+                       f"that of the {owner}", OPEN)
+        host = a.host(certificate=self_signed(f"mx.{a.domain}"), mx=False)
+        zoo.add(f"real.{a.domain}", "MX", f"10 {host.name}.")
+        a.set(a.domain, "CNAME", f"real.{a.domain}.")
+        whole, a.domain = a.domain, a.domain if owner == "alias" else f"real.{a.domain}"
+        a.policy(policy([host.name]))
+        a.domain = whole
+        a.finger_unknowing = UNKNOWING
+
     a = one(zoo, "sts-of-parent", "T21", DELIVER, "RFC 8461 3.4",
             "the policy is the parent domain's")
     zoo.add(f"sub.{a.domain}", "MX", f"10 {a.hosts[0].name}.")
