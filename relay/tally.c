@@ -11,6 +11,7 @@ static bool concerns_tls(const struct tally_try *try);
 static bool is_counted_against_tlsa(const struct tally_try *try);
 static bool is_counted_against_sts(const struct tally_try *try);
 static bool is_counted_without(const struct tally_try *try);
+static bool is_watched_for_sts(const struct tally_try *try);
 static size_t find_sts_watch(const struct plan_host *host);
 static enum tls_result problem_result(enum sts_problem problem);
 static void count_tlsa(const struct tally_try *try, struct tls_count *count);
@@ -118,9 +119,25 @@ static bool is_counted_against_sts(const struct tally_try *try)
 
 	if (is_forbidden(try))
 		return is_named(try->trouble, "sts-mx-name");
-	return try->host->tls.demand == DEMAND_MTA_STS ||
-	       find_sts_watch(try->host) < try->host->n_watches ||
+	return try->host->tls.demand == DEMAND_MTA_STS || is_watched_for_sts(try) ||
 	       (!sts->has_policy && problem_result(sts->problem) != TLS_RESULT_SUCCESS);
+}
+
+/*
+ * RFC 8461 asks for the MX host's own name, DANE for that of its TLSA records (RFC 7672 8.1): what a
+ * server shows for the one is no failure of the other.
+ */
+static bool is_watched_for_sts(const struct tally_try *try)
+{
+	const struct plan_host *host = try->host;
+	size_t watch = find_sts_watch(host);
+
+	if (watch == host->n_watches)
+		return false;
+	if (try->verdicts == NULL || outcome_is_ok(&try->verdicts[watch]) ||
+	    !outcome_is_ok(&host->watches[watch].unusable) || !try->is_secure)
+		return true;
+	return tls_requirement_has_same_sni(&host->tls, &host->watches[watch].tls);
 }
 
 /* n_watches if MTA-STS is not watched. */

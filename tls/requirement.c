@@ -31,13 +31,15 @@ bool tls_requirement_allows_plaintext(const struct tls_requirement *r)
 /* Neither the order nor a repetition of records and names means anything. */
 bool tls_requirement_is_equal(const struct tls_requirement *a, const struct tls_requirement *b)
 {
-	bool same_sni =
-	    a->sni == NULL ? b->sni == NULL : b->sni != NULL && strcmp(a->sni, b->sni) == 0;
+	return a->level == b->level && a->demand == b->demand &&
+	       tls_requirement_has_same_sni(a, b) && a->tlsa_unusable == b->tlsa_unusable &&
+	       a->tlsa_pinned == b->tlsa_pinned && a->by_insecure_mx == b->by_insecure_mx &&
+	       has_records(a, b) && has_records(b, a) && has_names(a, b) && has_names(b, a);
+}
 
-	return a->level == b->level && a->demand == b->demand && same_sni &&
-	       a->tlsa_unusable == b->tlsa_unusable && a->tlsa_pinned == b->tlsa_pinned &&
-	       a->by_insecure_mx == b->by_insecure_mx && has_records(a, b) && has_records(b, a) &&
-	       has_names(a, b) && has_names(b, a);
+bool tls_requirement_has_same_sni(const struct tls_requirement *a, const struct tls_requirement *b)
+{
+	return a->sni == NULL ? b->sni == NULL : b->sni != NULL && strcmp(a->sni, b->sni) == 0;
 }
 
 static bool has_records(const struct tls_requirement *a, const struct tls_requirement *of)

@@ -50,5 +50,8 @@ bool tls_requirement_allows_plaintext(const struct tls_requirement *r);
 /* Does each accept exactly what the other does, in the same words? */
 bool tls_requirement_is_equal(const struct tls_requirement *a, const struct tls_requirement *b);
 
+/* Do both ask for the same server name, or both for none? A server may show each name something else. */
+bool tls_requirement_has_same_sni(const struct tls_requirement *a, const struct tls_requirement *b);
+
 void tls_requirement_copy(struct tls_requirement *to, const struct tls_requirement *from);
 void tls_requirement_finish(struct tls_requirement *r);

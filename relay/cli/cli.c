@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -66,7 +67,8 @@ static int read_options(struct cli *cli, int argc, char **argv, bool *help)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 } };
+		{ "version", no_argument, NULL, 'V' }, { "requiretls", no_argument, NULL, 'R' },
+		{ "tls-required", required_argument, NULL, 'N' }, { NULL, 0, NULL, 0 } };
 	int option;
 
 	opterr = 0;
@@ -75,6 +77,14 @@ static int read_options(struct cli *cli, int argc, char **argv, bool *help)
 		case 'c': cli->config_path = optarg; break;
 		case 'j': cli->json = true; break;
 		case 'h': *help = true; break;
+		case 'R': cli->requires_tls = true; break;
+		case 'N':
+			if (strcasecmp(optarg, "no") != 0)
+				return cli_fail(EX_USAGE,
+				    "--tls-required=%s: RFC 8689 knows only --tls-required=no",
+				    optarg);
+			cli->tls_optional = true;
+			break;
 		case 'V': printf("zegel %s\n", ZEGEL_VERSION); return EX_OK;
 		case ':': return cli_fail(EX_USAGE, "'%s' needs a value", argv[optind - 1]);
 		default:
@@ -140,6 +150,8 @@ static int run(const struct command *command, struct cli *cli)
 		print_usage(stderr, command);
 		return EX_USAGE;
 	}
+	if ((cli->requires_tls || cli->tls_optional) && command->run != cli_explain)
+		return cli_fail(EX_USAGE, "--requiretls and --tls-required are options of explain");
 	status = command->run(cli);
 	/* A full disk behind a redirection is a failure too, not half an answer. */
 	if (fflush(stdout) != 0 && status == EX_OK)
@@ -159,6 +171,7 @@ static int print_help(void)
 		printf("  %-28s %s\n", words, commands[i].help);
 	}
 	puts("\n  -c FILE  instead of " ZEGEL_CONFIG ";  --json  one object a line\n"
+	     "  explain: --requiretls, --tls-required=no, of mail that asks so itself\n"
 	     "  COMMAND --help, --version; and see zegel(8), zegel.conf(5)");
 	return EX_OK;
 }

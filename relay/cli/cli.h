@@ -15,8 +15,9 @@ enum { CLI_PROBLEMS = 1 }; /* it was checked, and there are problems */
 
 struct cli {
 	const char *config_path;
-	bool json; /* one object a line instead of text */
-	int argc;  /* of the arguments behind the verb, within the command's bounds */
+	bool json;                       /* one object a line instead of text */
+	bool requires_tls, tls_optional; /* of explain: --requiretls, --tls-required=no */
+	int argc; /* of the arguments behind the verb, within the command's bounds */
 	char **argv;
 };
 
@@ -32,7 +33,7 @@ typedef int cli_command(struct cli *cli);
 	X("queue", "retry", cli_queue_retry, 1, 1, "ID|DOMAIN|all", "try now instead of later")    \
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
-	X("explain", "", cli_explain, 1, 2, "[SENDER] RECIPIENT",                                  \
+	X("explain", "", cli_explain, 1, 2, "[OPTION] [SENDER] RECIPIENT",                         \
 	    "would mail go, where, who demands what of it")                                        \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
 	X("partner", "list", cli_partner_list, 0, 0, "",                                           \

@@ -12,9 +12,7 @@
 #include "relay/cli/cli.h"
 #include "relay/cli/resolve.h"
 
-static int explain_domain(
-    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan);
-static int explain_mail(struct cli *cli, const struct config *config,
+static int explain(const struct cli *cli, const struct config *config,
     const struct smtp_address *sender, const char *domain);
 static int show(const struct cli *cli, const struct explanation *e);
 static int read_sender(const char *argument, struct smtp_address *sender);
@@ -23,52 +21,53 @@ static const char *list_names(const struct tls_requirement *tls, char *text, siz
 
 int cli_explain(struct cli *cli)
 {
-	struct smtp_address sender;
+	struct smtp_address sender = { 0 };
+	bool has_sender = cli->argc > 1;
 	char domain[DOMAIN_MAX];
 	struct config *config;
-	int status;
+	int status = EX_OK;
 
-	if (cli->argc == 1)
-		return resolve_and_use(cli, explain_domain);
-	status = read_sender(cli->argv[0], &sender);
+	if (cli->requires_tls && cli->tls_optional)
+		return cli_fail(EX_USAGE,
+		    "with REQUIRETLS a TLS-Required: No counts for nothing (RFC 8689 4.1): ask for "
+		    "one of them");
+	if (has_sender)
+		status = read_sender(cli->argv[0], &sender);
 	if (status == EX_OK)
-		status = resolve_read_domain(cli->argv[1], domain);
+		status = resolve_read_domain(cli->argv[cli->argc - 1], domain);
 	if (status != EX_OK)
 		return status;
 	config = cli_load(cli, &status);
 	if (config == NULL)
 		return status;
-	status = explain_mail(cli, config, &sender, domain);
+	status = explain(cli, config, has_sender ? &sender : NULL, domain);
 	config_destroy(&config);
 	return status;
 }
 
-static int explain_domain(
-    struct cli *cli, const struct config *config, struct loop *loop, const struct plan *plan)
-{
-	(void)loop;
-	return show(
-	    cli, &(struct explanation){
-		     .config = config, .plan = plan, .sender = "", .now_s = clock_wall_s() });
-}
-
 /* Where accounts differ in what they demand, the plan is for the one that demands most. */
-static int explain_mail(struct cli *cli, const struct config *config,
+static int explain(const struct cli *cli, const struct config *config,
     const struct smtp_address *sender, const char *domain)
 {
-	struct route_wish wish = { .floor = TLS_NONE };
-	struct explanation e = { .config = config, .sender = sender->text };
-	struct grant grant;
+	struct explanation e = { .config = config,
+		.sender = "",
+		.wish = { .floor = TLS_NONE,
+		    .requires_tls = cli->requires_tls,
+		    .tls_optional = cli->tls_optional } };
+	struct grant grant = { 0 };
 	struct plan plan;
 	int status;
 
-	grant_find(config, sender, &grant);
+	if (sender != NULL) {
+		grant_find(config, sender, &grant);
+		e.grant = &grant;
+		e.sender = sender->text;
+	}
 	if (grant.strictest != NULL)
-		wish.floor = grant.strictest->tls_floor;
-	status = resolve_plan(config, domain, &wish, &plan);
+		e.wish.floor = grant.strictest->tls_floor;
+	status = resolve_plan(config, domain, &e.wish, &plan);
 	if (status == EX_OK) {
 		e.plan = &plan;
-		e.grant = &grant;
 		e.now_s = clock_wall_s();
 		status = show(cli, &e);
 		plan_finish(&plan);
@@ -140,9 +139,10 @@ void explain_decide(const struct explanation *e, char text[EXPLAIN_DECISION_MAX]
 		if (!outcome_is_ok(&host->unusable))
 			continue;
 		decide_host(host, how, sizeof how);
-		snprintf(text, EXPLAIN_DECISION_MAX, "Mail goes to %s first, %s (%s by %s)%s",
+		snprintf(text, EXPLAIN_DECISION_MAX, "Mail goes to %s first, %s (%s by %s)%s%s",
 		    host->name, how, tls_level_name(host->tls.level),
 		    tls_demand_name(host->tls.demand),
+		    plan->needs_requiretls ? ", and if it offers REQUIRETLS" : "",
 		    tls_requirement_allows_plaintext(&host->tls) ? "" : ", or not to this host");
 		return;
 	}

@@ -9,12 +9,14 @@
 #include "config/config.h"
 #include "relay/cli/grant.h"
 #include "relay/plan.h"
+#include "relay/route.h"
 
 struct explanation {
 	const struct config *config;
 	const struct plan *plan;
 	const struct grant *grant; /* NULL: the question was about a domain alone */
 	const char *sender;        /* then "" */
+	struct route_wish wish;    /* what the mail asks for */
 	int64_t now_s;             /* wall clock */
 };
 

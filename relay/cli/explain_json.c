@@ -27,12 +27,13 @@ json_t *explain_to_json(const struct explanation *e)
 	explain_decide(e, decision);
 	for (size_t i = 0; i < plan->n_hosts; i++)
 		json_array_append_new(hosts, host_to_json(&plan->hosts[i]));
-	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:s}",
+	object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:s}",
 	    "domain", plan->domain, "next_hop", plan->next_hop, "mx_security",
 	    security_name(plan->mx_security), "mx_implicit", plan->mx_implicit, "impaired",
-	    plan->is_impaired, "requiretls", plan->needs_requiretls, "route", route_to_json(e),
-	    "policy", policy_to_json(e), "partner", partner_to_json(e), "hosts", hosts, "refusal",
-	    refusal_to_json(&plan->refusal), "goes", explain_is_well(e), "decision", decision);
+	    plan->is_impaired, "requiretls", plan->needs_requiretls, "tls_required_no",
+	    e->wish.tls_optional, "route", route_to_json(e), "policy", policy_to_json(e), "partner",
+	    partner_to_json(e), "hosts", hosts, "refusal", refusal_to_json(&plan->refusal), "goes",
+	    explain_is_well(e), "decision", decision);
 	if (plan->sts.problem != STS_PROBLEM_NONE)
 		json_object_set_new(object, "policy_problem", json_string(plan->sts.why));
 	if (e->grant != NULL)

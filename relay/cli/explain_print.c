@@ -37,6 +37,11 @@ void explain_print(const struct explanation *e)
 	if (!plan->is_route)
 		print_policy(e);
 	print_partner(e);
+	if (e->wish.requires_tls)
+		puts("  REQUIRETLS: whoever gets it must offer that too, and show who he is");
+	if (e->wish.tls_optional)
+		puts("  TLS-Required: No: what the receiver asks of TLS is waived, not what is "
+		     "asked here");
 	for (size_t i = 0; i < plan->n_hosts; i++)
 		print_host(e, &plan->hosts[i]);
 	explain_decide(e, decision);

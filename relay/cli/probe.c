@@ -49,6 +49,10 @@ struct probe {
 STEPS(STEP)
 #undef STEP
 
+static void visit(const struct probe_order *order, struct probe_finding *finding);
+static bool is_shown_the_same(
+    const struct tls_requirement *required, const struct tls_requirement *watched);
+static void visit_for(const struct probe_order *order, size_t watch, struct probe_finding *finding);
 static enum flow await(struct probe *p, const struct step *next);
 static enum flow await_reply(struct probe *p, const struct step *next);
 static enum flow go_plain(struct probe *p, const char *why);
@@ -60,6 +64,39 @@ static void run(void *arg);
 static void on_parted(void *arg);
 
 void probe_address(const struct probe_order *order, struct probe_finding *finding)
+{
+	visit(order, finding);
+	for (size_t i = 0; i < order->n_watches && finding->is_reached; i++) {
+		if (!is_shown_the_same(&order->host->tls, &order->watches[i].tls))
+			visit_for(order, i, finding);
+	}
+}
+
+/* By its name (SNI) a server may choose what it shows, and without TLS it shows nothing. */
+static bool is_shown_the_same(
+    const struct tls_requirement *required, const struct tls_requirement *watched)
+{
+	if (watched->level == TLS_NONE)
+		return true;
+	return required->level != TLS_NONE && tls_requirement_has_same_sni(required, watched);
+}
+
+/* As a delivery would come if what is watched was what decides. */
+static void visit_for(const struct probe_order *order, size_t watch, struct probe_finding *finding)
+{
+	struct plan_host host = *order->host;
+	struct probe_order alone = *order;
+	struct probe_finding found;
+
+	host.tls = order->watches[watch].tls;
+	alone.host = &host;
+	alone.n_watches = 0;
+	visit(&alone, &found);
+	finding->watches[watch] = found.verdict;
+	probe_finish(&found);
+}
+
+static void visit(const struct probe_order *order, struct probe_finding *finding)
 {
 	struct probe p = { .order = order, .finding = finding, .host = *order->host };
 

@@ -2,7 +2,8 @@
  * What one address of a host shows who comes to deliver: up to the end of the handshake, and then
  * good-bye. The handshake demands nobody in particular, so that also a server that would be refused
  * shows its certificate; only then is it held against what the plan requires, by the verifier that
- * deliveries use. Sends no mail.
+ * deliveries use. What is only watched is judged by the same connection, unless it would ask for another
+ * server name (SNI) or, where the plan has no TLS, for TLS at all: then by one of its own. Sends no mail.
  */
 #pragma once
 

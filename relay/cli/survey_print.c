@@ -163,20 +163,21 @@ static json_t *evidence_to_json(const struct tls_evidence *e)
 
 	tls_evidence_print_proof(e, proof, sizeof proof);
 	clock_print_iso(e->not_after_s, date);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
 	    "trust", tls_trust_name(e->trust), "achieved", tls_level_name(e->achieved), "authority",
 	    e->authority, "protocol", e->protocol, "cipher", e->cipher, "proof", proof, "tlsa",
 	    e->tlsa_text, "name", e->name, "fingerprint", e->fingerprint, "public_key",
-	    e->public_key, "subject", e->subject, "issuer", e->issuer, "until", date);
+	    e->public_key, "subject", e->subject, "issuer", e->issuer, "until", date, "sni",
+	    e->sni);
 }
 
 static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome)
 {
 	const struct outcome *first = outcome_is_ok(&watch->unusable) ? outcome : &watch->unusable;
 
-	return json_pack("{s:s, s:s, s:b, s:o}", "demand", tls_demand_name(watch->demand), "level",
-	    tls_level_name(watch->tls.level), "passes", outcome_is_ok(first), "refusal",
-	    outcome_to_json(first));
+	return json_pack("{s:s, s:s, s:s?, s:b, s:o}", "demand", tls_demand_name(watch->demand),
+	    "level", tls_level_name(watch->tls.level), "sni", watch->tls.sni, "passes",
+	    outcome_is_ok(first), "refusal", outcome_to_json(first));
 }
 
 /* null if it is no refusal. */

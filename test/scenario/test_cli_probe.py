@@ -389,7 +389,8 @@ def test_partner_check_says_what_require_would_refuse(make_lab):
     said = Said(lab, 0, "partner", "check", "fits.example")
     assert said.domains["fits.example"]["mode"] == "observe"
     assert said.address("mx.fits.example")["watches"] == [
-        {"demand": "partner", "level": "secure", "passes": True, "refusal": None}]
+        {"demand": "partner", "level": "secure", "sni": "mx.fits.example", "passes": True,
+         "refusal": None}]
 
     would = {"self": "partner-tls-untrusted", "clear": "starttls-missing",
              "astray": "partner-mx-name"}

@@ -38,6 +38,11 @@ class Sink:
     def stop(self):
         self.place.stop(self.process)
 
+    def show_by_name(self, host, **certificates):
+        """Before start(): what the host shows who asks for another server name (SNI)."""
+        self.hosts[host]["by_name"] = {
+            name: [str(shown.chain), str(shown.key)] for name, shown in certificates.items()}
+
     def change(self, name, certificate=None, **settings):
         """Other rules, another certificate, from now on."""
         if certificate is not None:

@@ -1,10 +1,12 @@
 """A receiving mail server (aiosmtpd) that keeps what it gets, in a process of its own.
 
 Run as a program it serves the hosts of a JSON file, and reads the file again on SIGHUP:
-{"directory": DIR, "hosts": [{"address", "port", "name", "chain", "key", "rules": {RECIPIENT: REPLY}}]}
+{"directory": DIR, "hosts": [{"address", "port", "name", "chain", "key", "rules": {RECIPIENT: REPLY},
+"by_name": {SNI: [CHAIN, KEY]}}]}
 A message becomes box/RECIPIENT/NUMBER.eml; what was said about it becomes a line of events.jsonl.
 """
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -30,9 +32,9 @@ class Receiver:
         self.settings = settings
         self.tls = None
         if settings.get("chain"):
-            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.tls.load_cert_chain(settings["chain"], settings["key"])
-            self.tls.sni_callback = _remember_sni
+            self.tls = _context(settings["chain"], settings["key"])
+            others = {name: _context(*shown) for name, shown in settings.get("by_name", {}).items()}
+            self.tls.sni_callback = functools.partial(_on_sni, others)
 
     def tell(self, **what):
         self.events.write(json.dumps({"host": self.settings["name"], **what}) + "\n")
@@ -87,8 +89,15 @@ class Receiver:
         os.replace(part, path)
 
 
-def _remember_sni(connection, name, context):
+def _context(chain, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    return context
+
+
+def _on_sni(others, connection, name, context):
     connection.shown_sni = name
+    connection.context = others.get(name, context)
 
 
 class Session(SMTP):

@@ -33,6 +33,7 @@ enum policies {
 	LOOKUP_FAILED = 32768,
 	DANE_ONLY = 65536,
 	STS_NONE = 131072,
+	OTHER_SNI = 262144, /* DANE asks for another name than MTA-STS would */
 };
 
 /* What happened. */
@@ -130,6 +131,13 @@ static const struct row rows[] = {
 	{ "T18: DANE passes, MTA-STS would not", DANE | STS_WATCHED, SECURE,
 	    .verdict = "sts-tls-name",
 	    .wanted = TLSA_OK ", sts example.net certificate-host-mismatch sts-tls-name" },
+	{ "T18: DANE passes for another name, and MTA-STS would not: it was not asked",
+	    DANE | STS_WATCHED | OTHER_SNI, SECURE, .verdict = "sts-tls-name", .wanted = TLSA_OK },
+	{ "T18: DANE passes for another name, and MTA-STS too", DANE | STS_WATCHED | OTHER_SNI,
+	    SECURE, .verdict = "", .wanted = TLSA_OK ", " STS_OK },
+	{ "T18: DANE passes for another name, and MTA-STS does not name the host",
+	    DANE | STS_WATCHED | OTHER_SNI, SECURE, .verdict = "sts-mx-name",
+	    .wanted = TLSA_OK ", sts example.net validation-failure sts-mx-name" },
 	{ "T18: DANE refuses, MTA-STS is not asked", DANE | STS_WATCHED, FAILED, POINT_TLS,
 	    "dane-mismatch", 454, true,
 	    .wanted = "tlsa base.example tlsa-invalid dane-mismatch, "
@@ -170,6 +178,7 @@ static char record_data[] = "x";
 static struct tlsa_record record = { 3, 1, 1, (uint8_t *)record_data, 1 };
 static char pattern1[] = "mx.example", pattern2[] = "*.example";
 static char *patterns[] = { pattern1, pattern2 };
+static char base[] = "base.example", own[] = "mx.example";
 static char tlsa_texts[] = "3 1 1 AB\n2 0 1 CD\n";
 
 static void set_dane(unsigned policies, struct plan *plan, struct plan_host *host)
@@ -234,6 +243,13 @@ static void set_scene(const struct row *row, struct plan *plan, struct plan_host
 		    (row->policies & ROUTE_ADDRESS) != 0 ? "192.0.2.7" : "hop.example");
 	set_dane(row->policies, plan, host);
 	set_sts(row->policies, plan, host);
+	if ((row->policies & OTHER_SNI) != 0) {
+		host->tls.sni = base;
+		host->watches[1].tls.sni = own;
+	}
+	outcome_ok(&host->watches[1].unusable);
+	if (row->verdict != NULL && strcmp(row->verdict, "sts-mx-name") == 0)
+		outcome_say(&host->watches[1].unusable, 451, "4.7.0", row->verdict, "x");
 }
 
 static void print_counts(const struct tls_count *counts, size_t n, char *text, size_t room)
