@@ -107,6 +107,7 @@ struct config_delivery {
 	char *ca_file;            /* /etc/ssl/certs/ca-certificates.crt */
 	enum tls_level tls;       /* for everybody without a rule: may, or dane (the default) */
 	bool allow_loopback;      /* MX at 127.0.0.0/8 or ::1; off */
+	bool allow_private;       /* policy hosts and report URLs at private addresses; off */
 	bool ipv4, ipv6;          /* both on */
 	uint32_t connect_timeout; /* seconds per address; 30 */
 	uint32_t connections;     /* deliveries at once, per delivery process; 100 */

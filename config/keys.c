@@ -46,6 +46,7 @@ const struct key keys[] = {
 	{ "delivery", "tls", KEY_LEVEL, AT(delivery.tls), "dane", 0,
 	    KEY_LEVELS(TLS_MAY) | KEY_LEVELS(TLS_DANE) },
 	{ "delivery", "allow-loopback", KEY_SWITCH, AT(delivery.allow_loopback), "off" },
+	{ "delivery", "allow-private", KEY_SWITCH, AT(delivery.allow_private), "off" },
 	{ "delivery", "ipv4", KEY_SWITCH, AT(delivery.ipv4), "on" },
 	{ "delivery", "ipv6", KEY_SWITCH, AT(delivery.ipv6), "on" },
 	{ "delivery", "connect-timeout", KEY_SECONDS, AT(delivery.connect_timeout), "30", 1, 600 },
@@ -114,7 +115,7 @@ const struct key keys[] = {
 	{ "tls-reports", "domains", KEY_LIST },
 	{ "tls-reports", "from", KEY_OTHER },
 	{ "tls-reports", "organization", KEY_TEXT, AT(tlsrpt.organization) },
-	{ "tls-reports", "contact", KEY_TEXT, AT(tlsrpt.contact) },
+	{ "tls-reports", "contact", KEY_OTHER },
 };
 const size_t n_keys = sizeof keys / sizeof keys[0];
 

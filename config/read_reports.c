@@ -11,7 +11,8 @@
 
 static void read_scope(struct reading *r, cfg_t *section);
 static void read_domains(struct reading *r, cfg_t *section);
-static void read_from(struct reading *r, cfg_t *section);
+static void read_contact(struct reading *r, cfg_t *section);
+static char *read_address(struct reading *r, cfg_t *section, const char *key, const char *example);
 
 void read_reports(struct reading *r)
 {
@@ -20,9 +21,12 @@ void read_reports(struct reading *r)
 
 	read_scope(r, section);
 	read_domains(r, section);
-	read_from(r, section);
-	if (t->contact == NULL)
-		t->contact = mem_copy_text(t->from);
+	t->from = read_address(r, section, "from", "tls-reports@example.org");
+	if (t->from == NULL && t->scope != TLSRPT_OFF && reading_value(section, "from", 0) == NULL)
+		reading_error(r, reading_line(r, "tls-reports", "send"),
+		    "tls-reports has no from = ADDRESS: of a domain whose mail is signed here, as "
+		    "tls-reports@example.org");
+	read_contact(r, section);
 }
 
 static void read_scope(struct reading *r, cfg_t *section)
@@ -63,22 +67,37 @@ static void read_domains(struct reading *r, cfg_t *section)
 		    t->scope == TLSRPT_ALL ? "all" : "off");
 }
 
-static void read_from(struct reading *r, cfg_t *section)
+/*
+ * RFC 8460 4.4: contact-info is a mail address. Its domain is the TLS-Report-Submitter (5.3), whose
+ * signature the report must have (3), and that is of the domain of from.
+ */
+static void read_contact(struct reading *r, cfg_t *section)
 {
 	struct config_tlsrpt *t = &r->config->tlsrpt;
-	const struct written *w = reading_value(section, "from", 0);
+	const struct written *w = reading_value(section, "contact", 0);
+
+	t->contact = w == NULL ? mem_copy_text(t->from)
+			       : read_address(r, section, "contact", "postmaster@example.org");
+	if (w == NULL || t->contact == NULL || t->from == NULL ||
+	    strcmp(strrchr(t->contact, '@'), strrchr(t->from, '@')) == 0)
+		return;
+	reading_error(r, w->line,
+	    "contact = %s: must be of the domain of from = %s, whose keys sign the reports: receivers "
+	    "ignore those that another domain has signed",
+	    t->contact, t->from);
+}
+
+/* NULL without one, and with one that is none, which is told. */
+static char *read_address(struct reading *r, cfg_t *section, const char *key, const char *example)
+{
+	const struct written *w = reading_value(section, key, 0);
 	char *address = w == NULL ? NULL : value_parse_sender(w->text);
 
-	if (address != NULL && address[0] != '@') {
-		t->from = address;
-		return;
-	}
+	if (address != NULL && address[0] != '@')
+		return address;
 	free(address);
 	if (w != NULL)
-		reading_error(r, w->line,
-		    "from = %s: must be an address, as tls-reports@example.org", w->text);
-	else if (t->scope != TLSRPT_OFF)
-		reading_error(r, reading_line(r, "tls-reports", "send"),
-		    "tls-reports has no from = ADDRESS: of a domain whose mail is signed here, as "
-		    "tls-reports@example.org");
+		reading_error(
+		    r, w->line, "%s = %s: must be a mail address, as %s", key, w->text, example);
+	return NULL;
 }

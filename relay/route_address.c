@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "relay/lookup/scope.h"
+
 /* What became of a host's addresses. */
 struct sorting {
 	size_t n_loopback, n_family_off, n_ours;
@@ -60,7 +62,7 @@ static bool take_address(const struct route_scene *scene, const struct answer_ad
 	}
 	/* A next hop on this machine is what the operator wrote; an MX there is a mistake or worse. */
 	if (scene->question->route == NULL && !delivery->allow_loopback &&
-	    answer_address_is_loopback(from)) {
+	    address_scope(from) == SCOPE_LOOPBACK) {
 		sorting->n_loopback++;
 		return false;
 	}
@@ -103,7 +105,7 @@ static bool is_our_listener(const struct route_scene *scene, const struct answer
 			1)
 			continue;
 		if (memcmp(bytes, address->bytes, n_bytes) == 0 ||
-		    (memcmp(bytes, any, n_bytes) == 0 && answer_address_is_loopback(address)))
+		    (memcmp(bytes, any, n_bytes) == 0 && address_scope(address) == SCOPE_LOOPBACK))
 			return true;
 	}
 	return false;

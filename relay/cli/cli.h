@@ -34,7 +34,7 @@ typedef int cli_command(struct cli *cli);
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
 	X("explain", "", cli_explain, 1, 2, "[OPTION] [SENDER] RECIPIENT",                         \
-	    "would mail go, where, who demands what of it")                                        \
+	    "would mail go, where, and who demands what")                                          \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \
 	X("partner", "list", cli_partner_list, 0, 0, "",                                           \
 	    "rules for partners, and their exceptions")                                            \

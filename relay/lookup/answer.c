@@ -49,19 +49,6 @@ bool finding_is_failure(const struct finding *finding)
 	return finding->status == ANSWER_ERROR || finding->status == ANSWER_BOGUS;
 }
 
-/* 0.0.0.0/8 and :: reach this machine too, and so does IPv4 in IPv6's clothes (RFC 4291 2.5.5.2). */
-bool answer_address_is_loopback(const struct answer_address *address)
-{
-	static const uint8_t zeros[15], mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const uint8_t *bytes = address->bytes;
-
-	if (address->family == 4)
-		return bytes[0] == 127 || bytes[0] == 0;
-	if (memcmp(bytes, mapped, sizeof mapped) == 0)
-		return bytes[12] == 127 || bytes[12] == 0;
-	return memcmp(bytes, zeros, sizeof zeros) == 0 && bytes[15] <= 1;
-}
-
 void answer_read(const void *bytes, size_t n_bytes, const char *name, enum record_type type,
     enum security security, struct answer *answer)
 {

@@ -78,9 +78,6 @@ struct answer_address {
 	uint8_t bytes[16]; /* network order; the first 4 of IPv4 */
 };
 
-/* 127.0.0.0/8, ::1, and what else leads to this machine itself. */
-bool answer_address_is_loopback(const struct answer_address *address);
-
 struct answer {
 	struct finding finding;
 	char name[DOMAIN_MAX]; /* the end of the CNAME chain; the name asked for without one */

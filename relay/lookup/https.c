@@ -15,6 +15,7 @@
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/lookup/https_transfer.h"
+#include "relay/lookup/scope.h"
 
 /* All that there can be: of both families, a comma behind each. */
 enum { ADDRESSES_TEXT_MAX = 2 * ANSWER_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 1) };
@@ -31,6 +32,7 @@ struct https_request {
 	struct query *ipv4, *ipv6;
 	struct buffer addresses; /* numeric, a comma between */
 	size_t n_forbidden;      /* that may not be connected to */
+	bool is_private;         /* one of those is of a private network */
 	char dns_why[ANSWER_WHY_MAX];
 	bool is_bogus;
 
@@ -44,7 +46,7 @@ struct https {
 	struct resolver *resolver;
 	int64_t timeout_ms;
 	size_t at_once, n_running;
-	bool ipv4, ipv6, allow_loopback;
+	bool ipv4, ipv6, allow_loopback, allow_private;
 	struct request_list waiting, running;
 	struct tls_context *trust; /* its authorities */
 	bool has_library;
@@ -74,6 +76,7 @@ struct https *https_create(struct loop *loop, const struct config *config,
 	https->ipv4 = config->delivery.ipv4;
 	https->ipv6 = config->delivery.ipv6;
 	https->allow_loopback = config->delivery.allow_loopback;
+	https->allow_private = config->delivery.allow_private;
 	TAILQ_INIT(&https->waiting);
 	TAILQ_INIT(&https->running);
 	https->trust = tls_context_create_client(config->delivery.ca_file);
@@ -157,6 +160,7 @@ static void use_addresses(struct https_request *request, const struct answer *an
 
 		if (!may_connect(request->https, address)) {
 			request->n_forbidden++;
+			request->is_private |= address_scope(address) == SCOPE_PRIVATE;
 			continue;
 		}
 		inet_ntop(
@@ -172,27 +176,20 @@ static void use_addresses(struct https_request *request, const struct answer *an
 }
 
 /*
- * What a stranger's DNS says must not lead us to this machine, nor to what only answers on its link
- * (RFC 3927, RFC 4291 2.5.6: where clouds keep their metadata), nor to many at once.
+ * What a stranger's DNS says must not lead us to this machine, nor to what only answers on its link,
+ * nor to many at once; nor into the operator's own network, where a request from here may be believed.
  */
 static bool may_connect(const struct https *https, const struct answer_address *address)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	const uint8_t *bytes = address->bytes;
-	bool is_ipv4 = address->family == 4;
-
 	if (!(address->family == 6 ? https->ipv6 : https->ipv4))
 		return false;
-	if (answer_address_is_loopback(address))
-		return https->allow_loopback;
-	/* IPv4 in IPv6's clothes (RFC 4291 2.5.5.2) is as good as its wearer. */
-	if (address->family == 6 && memcmp(bytes, mapped, sizeof mapped) == 0) {
-		is_ipv4 = true;
-		bytes += sizeof mapped;
+	switch (address_scope(address)) {
+	case SCOPE_GLOBAL: return true;
+	case SCOPE_PRIVATE: return https->allow_private;
+	case SCOPE_LOOPBACK: return https->allow_loopback;
+	case SCOPE_NOBODY: break;
 	}
-	if (is_ipv4)
-		return !(bytes[0] == 169 && bytes[1] == 254) && bytes[0] < 224;
-	return bytes[0] != 0xff && !(bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80);
+	return false;
 }
 
 static void addresses_known(struct https_request *request)
@@ -200,7 +197,12 @@ static void addresses_known(struct https_request *request)
 	struct https *https = request->https;
 
 	if (request->addresses.n == 0) {
-		if (request->n_forbidden > 0)
+		if (request->is_private)
+			fail(request, HTTPS_ADDRESS,
+			    "%s is at a private address: if it is a host of yours, write delivery { "
+			    "allow-private = on }",
+			    request->order.host);
+		else if (request->n_forbidden > 0)
 			fail(request, HTTPS_ADDRESS, "%s has no address that may be connected to",
 			    request->order.host);
 		else if (request->dns_why[0] != '\0')

@@ -2,7 +2,8 @@
  * HTTPS requests to strangers, in our event loop: MTA-STS policies are fetched, TLS reports are
  * posted. Addresses come from our resolver alone, trust from a CA file that is read once; redirects
  * are not followed, and nothing is kept from one request to the next: no connection, session or
- * cookie. Nothing of the environment (proxies) counts.
+ * cookie. Nothing of the environment (proxies) counts. Private addresses are connected to only with
+ * config->delivery.allow_private, loopback with allow_loopback (scope.h).
  */
 #pragma once
 

@@ -200,9 +200,9 @@ static void reports_and_floors(void **state)
 	config_destroy(&c);
 
 	c = load_good(*state, GROUND ORG ACCOUNT "tls-reports { send = all from = r@example.org\n"
-						 "  contact = https://example.org/tls }\n");
+						 "  contact = Post.Master@Example.Org }\n");
 	assert_int_equal(c->tlsrpt.scope, TLSRPT_ALL);
-	assert_string_equal(c->tlsrpt.contact, "https://example.org/tls");
+	assert_string_equal(c->tlsrpt.contact, "Post.Master@example.org");
 	config_destroy(&c);
 }
 
@@ -304,7 +304,15 @@ static const struct {
 
 	{ "tls-reports { send = some }\n", 1, "send = some: must be one of off, listed, all" },
 	{ "tls-reports {\nsend = all }\n", 2, "tls-reports has no from = ADDRESS" },
-	{ "tls-reports { send = all from = \"@example.org\" }\n", 1, "must be an address" },
+	{ "tls-reports { send = all from = \"@example.org\" }\n", 1, "must be a mail address" },
+	{ "tls-reports { send = all from = a@example.org\ncontact = \"https://example.org/tls\" }\n",
+	    2, "contact = https://example.org/tls: must be a mail address, as postmaster@" },
+	{ "tls-reports { from = a@example.org contact = postmaster }\n", 1,
+	    "contact = postmaster: must be a mail address" },
+	{ "tls-reports { from = a@example.org contact = \"@example.org\" }\n", 1,
+	    "contact = @example.org: must be a mail address" },
+	{ "tls-reports { send = all from = a@example.org\ncontact = b@example.com }\n", 2,
+	    "contact = b@example.com: must be of the domain of from = a@example.org" },
 	{ "tls-reports { send = all\nfrom = a@example.com }\n", 2,
 	    "from = a@example.com: there is no domain example.com" },
 	{ "tls-reports {\nsend = listed from = a@example.org }\n", 2,

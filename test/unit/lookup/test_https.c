@@ -382,6 +382,12 @@ static void test_addresses(void **state)
 		    false, HTTPS_ADDRESS, NULL },
 		{ "the link's own, in other clothes", HOST " AAAA ::ffff:169.254.169.254\n", false,
 		    false, HTTPS_ADDRESS, NULL },
+		{ "a private network", HOST " A 10.1.2.3\n" HOST " AAAA fd00::1\n", false, false,
+		    HTTPS_ADDRESS,
+		    HOST " is at a private address: if it is a host of yours, write delivery { "
+			 "allow-private = on }" },
+		{ "a private network, and not", HOST " A 192.168.1.1\n" HERE, false, false,
+		    HTTPS_OK, "" },
 		{ "many at once", HOST " A 224.0.0.1\n" HOST " AAAA ff02::1\n", false, false,
 		    HTTPS_ADDRESS, NULL },
 		{ "everybody", HOST " A 255.255.255.255\n", false, false, HTTPS_ADDRESS, NULL },
