@@ -1,13 +1,7 @@
-/*
- * Reading is strict: a line that is not understood is a login that silently does not work.
- */
 #include "config/passwords.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,86 +12,35 @@
 
 #include "config/values.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 static const char SCHEME[] = "SCRAM-SHA-256$";
 
-static FILE *open_strictly(const char *path, char *error, size_t room);
-static bool parse_line(char *line, struct password *entry);
-static int by_login(const void *a, const void *b);
+static bool read_line(char *line, size_t n, struct secret *entry);
 static char *directory_of(const char *path);
 static int replace(const char *path, const char *directory, const char *login, const char *verifier,
     gid_t group, char *error, size_t room);
 static int copy_others(FILE *to, const char *path, const char *login);
 static int settle(FILE *to, const char *path, gid_t group);
 
-int passwords_load(struct passwords *p, const char *path, char *error, size_t room)
+int passwords_load(struct secrets *verifiers, const char *path, char *error, size_t room)
 {
-	FILE *file = open_strictly(path, error, room);
-	char *line = NULL;
-	size_t room_line = 0;
-	unsigned number = 0;
-	struct password entry;
-	ssize_t n;
-
-	*p = (struct passwords){ 0 };
-	if (file == NULL)
-		return -1;
-	error[0] = '\0';
-	while (error[0] == '\0' && (n = getline(&line, &room_line, file)) >= 0) {
-		number++;
-		line[strcspn(line, "\r\n")] = '\0';
-		if (line[0] == '\0' || line[0] == '#')
-			continue;
-		if (!parse_line(line, &entry)) {
-			snprintf(error, room,
-			    "%s:%u: must be LOGIN:SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY",
-			    path, number);
-			break;
-		}
-		p->entries = mem_resize(p->entries, p->n + 1, sizeof *p->entries);
-		p->entries[p->n++] = entry;
-	}
-	mem_free_secret(line, room_line);
-	fclose(file);
-	if (p->n > 0)
-		qsort(p->entries, p->n, sizeof *p->entries, by_login);
-	for (size_t i = 1; error[0] == '\0' && i < p->n; i++) {
-		if (by_login(&p->entries[i - 1], &p->entries[i]) == 0)
-			snprintf(error, room, "%s: login '%s' is there twice", path,
-			    p->entries[i].login);
-	}
-	if (error[0] == '\0')
-		return 0;
-	passwords_finish(p);
-	errno = 0;
-	return -1;
-}
-
-static FILE *open_strictly(const char *path, char *error, size_t room)
-{
-	FILE *file = fopen(path, "re");
-	struct stat st;
-
-	if (file == NULL) {
-		snprintf(error, room, "cannot open '%s': %s", path, strerror(errno));
-		return NULL;
-	}
 	/* Verifiers can be tried against lists of passwords by whoever reads them. */
-	if (fstat(fileno(file), &st) != 0 || !S_ISREG(st.st_mode) ||
-	    (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-		snprintf(error, room, "'%s' must be a file that is closed to others: chmod 0640 it",
-		    path);
-		fclose(file);
-		errno = 0;
-		return NULL;
-	}
-	return file;
+	static const struct secrets_form form = {
+		.name = "passwords",
+		.line = "LOGIN:SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY",
+		.allowed_mode = 07777 & ~(S_IROTH | S_IWOTH),
+		.read = read_line,
+	};
+
+	return secrets_load(verifiers, path, &form, error, room);
 }
 
-static bool parse_line(char *line, struct password *entry)
+static bool read_line(char *line, size_t n, struct secret *entry)
 {
 	char *colon = strchr(line, ':');
 
+	(void)n;
 	if (colon == NULL || strncmp(colon + 1, SCHEME, sizeof SCHEME - 1) != 0)
 		return false;
 	*colon = '\0';
@@ -108,34 +51,9 @@ static bool parse_line(char *line, struct password *entry)
 			return false;
 	}
 	entry->login = mem_copy_text(line);
-	for (char *c = entry->login; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-	entry->verifier = mem_copy_text(colon + 1);
+	text_lower(entry->login);
+	entry->text = mem_copy_text(colon + 1);
 	return true;
-}
-
-static int by_login(const void *a, const void *b)
-{
-	return strcmp(((const struct password *)a)->login, ((const struct password *)b)->login);
-}
-
-void passwords_finish(struct passwords *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		free(p->entries[i].login);
-		mem_free_secret(p->entries[i].verifier, strlen(p->entries[i].verifier));
-	}
-	free(p->entries);
-	*p = (struct passwords){ 0 };
-}
-
-const char *passwords_find(const struct passwords *p, const char *login)
-{
-	struct password key = { .login = (char *)(uintptr_t)login };
-	const struct password *found =
-	    p->n == 0 ? NULL : bsearch(&key, p->entries, p->n, sizeof key, by_login);
-
-	return found == NULL ? NULL : found->verifier;
 }
 
 int passwords_set(const char *path, const char *login, const char *verifier, gid_t group,

@@ -2,7 +2,6 @@
  * zegel account: logins and their passwords. What an account may do is written in the configuration,
  * by hand; only verifiers are written here.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,12 @@
 #include "config/passwords.h"
 #include "config/values.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/cli/cli.h"
 #include "relay/cli/terminal.h"
 #include "tls/scram.h"
 
-static int load_passwords(const struct config *config, struct passwords *p);
+static int load_passwords(const struct config *config, struct secrets *p);
 static void print_account(const struct cli *cli, const struct config_account *a, bool has_password);
 static int set_password(struct cli *cli, bool is_new);
 static char *login_of(const char *name);
@@ -26,7 +26,7 @@ static bool is_configured(const struct config *config, const char *login);
 
 int cli_account_list(struct cli *cli)
 {
-	struct passwords passwords;
+	struct secrets passwords;
 	int status;
 	struct config *config = cli_load(cli, &status);
 
@@ -36,15 +36,15 @@ int cli_account_list(struct cli *cli)
 	for (size_t i = 0; status == EX_OK && i < config->n_accounts; i++) {
 		const struct config_account *a = &config->accounts[i];
 
-		print_account(cli, a, passwords_find(&passwords, a->name) != NULL);
+		print_account(cli, a, secrets_find(&passwords, a->name) != NULL);
 	}
-	passwords_finish(&passwords);
+	secrets_finish(&passwords);
 	config_destroy(&config);
 	return status;
 }
 
 /* A file that is not there yet has no logins. Finish p in any case. */
-static int load_passwords(const struct config *config, struct passwords *p)
+static int load_passwords(const struct config *config, struct secrets *p)
 {
 	char error[512];
 
@@ -84,7 +84,7 @@ int cli_account_passwd(struct cli *cli)
 
 static int set_password(struct cli *cli, bool is_new)
 {
-	struct passwords passwords = { 0 };
+	struct secrets passwords = { 0 };
 	struct config *config;
 	char *login;
 	int status;
@@ -98,11 +98,11 @@ static int set_password(struct cli *cli, bool is_new)
 		return status;
 	login = login_of(cli->argv[0]);
 	status = load_passwords(config, &passwords);
-	if (status == EX_OK && is_new && passwords_find(&passwords, login) != NULL)
+	if (status == EX_OK && is_new && secrets_find(&passwords, login) != NULL)
 		status = cli_fail(EX_CANTCREAT,
 		    "'%s' has a password already; change it with: zegel account passwd %s", login,
 		    login);
-	else if (status == EX_OK && !is_new && passwords_find(&passwords, login) == NULL)
+	else if (status == EX_OK && !is_new && secrets_find(&passwords, login) == NULL)
 		status = cli_fail(EX_NOUSER,
 		    "'%s' has no password yet; give it one with: zegel account add %s", login,
 		    login);
@@ -110,7 +110,7 @@ static int set_password(struct cli *cli, bool is_new)
 		status = store(config, login);
 	if (status == EX_OK)
 		print_next(cli, config, login);
-	passwords_finish(&passwords);
+	secrets_finish(&passwords);
 	free(login);
 	config_destroy(&config);
 	return status;
@@ -121,8 +121,7 @@ static char *login_of(const char *name)
 {
 	char *login = mem_copy_text(name);
 
-	for (char *c = login; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
+	text_lower(login);
 	return login;
 }
 

@@ -138,16 +138,16 @@ static void check_keys(struct checking *c, const struct config *config)
 
 static void check_passwords(struct checking *c, const struct config *config)
 {
-	struct passwords passwords;
+	struct secrets passwords;
 	char error[512];
 
 	if (passwords_load(&passwords, config->passwords, error, sizeof error) != 0 &&
 	    errno != ENOENT)
 		tell(c, true, "%s", error);
 	for (size_t i = 0; i < passwords.n; i++) {
-		const struct password *p = &passwords.entries[i];
+		const struct secret *p = &passwords.entries[i];
 
-		if (!scram_verifier_is_valid(p->verifier))
+		if (!scram_verifier_is_valid(p->text))
 			tell(c, true,
 			    "%s: the verifier of '%s' is broken or too weak; make it anew with: zegel "
 			    "account passwd %s",
@@ -160,19 +160,19 @@ static void check_passwords(struct checking *c, const struct config *config)
 	for (size_t i = 0; i < config->n_accounts; i++) {
 		const char *name = config->accounts[i].name;
 
-		if (passwords_find(&passwords, name) == NULL)
+		if (secrets_find(&passwords, name) == NULL)
 			tell(c, false,
 			    "account '%s' has no password and cannot log in; give it one with: zegel "
 			    "account add %s",
 			    name, name);
 	}
-	passwords_finish(&passwords);
+	secrets_finish(&passwords);
 }
 
 /* Its absence was told with the configuration, if a route needs it. */
 static void check_route_passwords(struct checking *c, const struct config *config)
 {
-	struct route_passwords passwords;
+	struct secrets passwords;
 	char error[512];
 
 	if (route_passwords_load(&passwords, config->route_passwords, error, sizeof error) != 0 &&
@@ -181,7 +181,7 @@ static void check_route_passwords(struct checking *c, const struct config *confi
 	for (size_t i = 0; i < config->n_routes; i++) {
 		const struct config_route *route = &config->routes[i];
 
-		if (route->login != NULL && route_passwords_find(&passwords, route->login) == NULL)
+		if (route->login != NULL && secrets_find(&passwords, route->login) == NULL)
 			tell(c, true,
 			    "route '%s': there is no password for the login '%s', so its mail would "
 			    "wait: write the line \"%s PASSWORD\" in %s",
@@ -193,7 +193,7 @@ static void check_route_passwords(struct checking *c, const struct config *confi
 			    "%s: no route has the login '%s': remove a password that nobody needs",
 			    config->route_passwords, passwords.entries[i].login);
 	}
-	route_passwords_finish(&passwords);
+	secrets_finish(&passwords);
 }
 
 static bool needs_login(const struct config *config, const char *login)

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "config/passwords.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/proc/client_logins.h"
@@ -17,7 +18,7 @@
 
 struct auth {
 	struct house *house;
-	struct passwords passwords;
+	struct secrets passwords;
 	struct login_office *office;
 	struct clients intakes;
 	struct exchanges *exchanges; /* of intakes */
@@ -155,7 +156,7 @@ static void auth_destroy(void *self)
 	exchanges_destroy(&auth->exchanges);
 	client_logins_destroy(&auth->client_logins);
 	login_office_destroy(&auth->office);
-	passwords_finish(&auth->passwords);
+	secrets_finish(&auth->passwords);
 	free(auth);
 }
 

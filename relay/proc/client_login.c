@@ -32,7 +32,7 @@ static const struct mechanism mechanisms[] = {
 enum { N_MECHANISMS = sizeof mechanisms / sizeof *mechanisms };
 
 struct client_login_office {
-	const struct route_passwords *passwords;
+	const struct secrets *passwords;
 	sasl_callback_t callbacks[N_CALLBACKS];
 };
 
@@ -66,7 +66,7 @@ static void end(struct client_login *c, struct client_login_say *say, enum clien
 /* ---- the office ---- */
 
 struct client_login_office *client_login_office_create(
-    const struct route_passwords *passwords, char *error, size_t room)
+    const struct secrets *passwords, char *error, size_t room)
 {
 	struct client_login_office *office = mem_create(sizeof *office);
 	int result;
@@ -127,7 +127,7 @@ struct client_login *client_login_create(
 	static const sasl_security_properties_t properties = {
 		.max_ssf = 0, .maxbufsize = 0, .security_flags = SASL_SEC_NOANONYMOUS
 	};
-	const char *password = route_passwords_find(office->passwords, login);
+	const char *password = secrets_find(office->passwords, login);
 	struct client_login *c = mem_create(sizeof *c);
 
 	c->office = office;

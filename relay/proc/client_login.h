@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "config/route_passwords.h"
+#include "config/secrets.h"
 #include "relay/base/buffer.h"
 #include "relay/client_login.h"
 
@@ -23,7 +23,7 @@ struct client_login;
 
 /* One per process; passwords outlives it. NULL with a text in error. */
 struct client_login_office *client_login_office_create(
-    const struct route_passwords *passwords, char *error, size_t room);
+    const struct secrets *passwords, char *error, size_t room);
 void client_login_office_destroy(struct client_login_office **office);
 
 /* What to say to the server now, or why there is nothing to be said. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/route_passwords.h"
 #include "relay/base/mem.h"
 #include "relay/proc/client_login.h"
 #include "relay/proc/clients.h"
@@ -15,7 +16,7 @@
 
 struct client_logins {
 	const struct config *config;
-	struct route_passwords passwords;
+	struct secrets passwords;
 	struct client_login_office *office; /* NULL: no route has a login */
 	struct clients deliveries;
 	struct exchanges *exchanges;
@@ -62,7 +63,7 @@ void client_logins_destroy(struct client_logins **logins)
 	clients_finish(&l->deliveries);
 	exchanges_destroy(&l->exchanges);
 	client_login_office_destroy(&l->office);
-	route_passwords_finish(&l->passwords);
+	secrets_finish(&l->passwords);
 	free(l);
 }
 

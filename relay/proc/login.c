@@ -14,7 +14,7 @@
 enum { LOGIN_MAX = 256, SECRET_MAX = 512 };
 
 struct login_office {
-	const struct passwords *passwords;
+	const struct secrets *passwords;
 	const char *hostname;
 	char secret[SECRET_MAX]; /* makes the verifiers of logins that do not exist */
 	size_t n_secret;
@@ -55,14 +55,14 @@ static int canonical_name(sasl_conn_t *conn, void *context, const char *name, un
 static void make_secret(struct login_office *office)
 {
 	int n = snprintf(office->secret, sizeof office->secret, "%s %s", office->hostname,
-	    office->passwords->n > 0 ? office->passwords->entries[0].verifier : "");
+	    office->passwords->n > 0 ? office->passwords->entries[0].text : "");
 
 	office->n_secret =
 	    (size_t)n < sizeof office->secret ? (size_t)n : sizeof office->secret - 1;
 }
 
 struct login_office *login_office_create(
-    const struct passwords *passwords, const char *hostname, char *error, size_t room)
+    const struct secrets *passwords, const char *hostname, char *error, size_t room)
 {
 	struct login_office *office = mem_create(sizeof *office);
 	int result;
@@ -148,7 +148,7 @@ static int verifier_of(const struct login_office *office, const char *user, unsi
 		return -1;
 	memcpy(login, user, n_user);
 	login[n_user] = '\0';
-	known = passwords_find(office->passwords, login);
+	known = secrets_find(office->passwords, login);
 	if (known == NULL)
 		return scram_fake_verifier(office->secret, office->n_secret, login, verifier);
 	snprintf(verifier, SCRAM_TEXT_MAX, "%s", known);

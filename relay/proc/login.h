@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/passwords.h"
+#include "config/secrets.h"
 
 struct login_office;
 struct login;
@@ -19,7 +19,7 @@ struct login;
  * text in error.
  */
 struct login_office *login_office_create(
-    const struct passwords *passwords, const char *hostname, char *error, size_t room);
+    const struct secrets *passwords, const char *hostname, char *error, size_t room);
 void login_office_destroy(struct login_office **office);
 
 enum login_step {

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct client_login_office *open_office(void)
 {
 	static char login[] = "me", password[] = "pencil";
-	static struct route_password entry = { login, password };
-	static struct route_passwords passwords = { &entry, 1 };
+	static struct secret entry = { login, password };
+	static struct secrets passwords = { &entry, 1 };
 	static struct client_login_office *office;
 	char error[256];
 

@@ -60,7 +60,7 @@ static void write_file(const char *text, mode_t mode)
 
 static void what_is_set_is_found(void **state)
 {
-	struct passwords p;
+	struct secrets p;
 	char error[256];
 	struct stat st;
 
@@ -72,12 +72,12 @@ static void what_is_set_is_found(void **state)
 	    passwords_set(path, "a@example.org", PENCIL "A", (gid_t)-1, error, 256), 0);
 	assert_int_equal(passwords_load(&p, path, error, sizeof error), 0);
 	assert_int_equal(p.n, 2);
-	assert_string_equal(passwords_find(&p, "web@example.org"), PENCIL);
-	assert_string_equal(passwords_find(&p, "a@example.org"), PENCIL "A");
-	assert_null(passwords_find(&p, "web@example.or"));
-	assert_null(passwords_find(&p, ""));
-	passwords_finish(&p);
-	assert_null(passwords_find(&p, "a@example.org"));
+	assert_string_equal(secrets_find(&p, "web@example.org"), PENCIL);
+	assert_string_equal(secrets_find(&p, "a@example.org"), PENCIL "A");
+	assert_null(secrets_find(&p, "web@example.or"));
+	assert_null(secrets_find(&p, ""));
+	secrets_finish(&p);
+	assert_null(secrets_find(&p, "a@example.org"));
 }
 
 static void setting_again_replaces_and_keeps_the_rest(void **state)
@@ -120,7 +120,7 @@ static void a_file_that_cannot_be_written_stays(void **state)
 static void writers_wait_for_each_other(void **state)
 {
 	enum { WRITERS = 8 };
-	struct passwords p;
+	struct secrets p;
 	char error[256], login[16];
 	int status;
 
@@ -140,7 +140,7 @@ static void writers_wait_for_each_other(void **state)
 	}
 	assert_int_equal(passwords_load(&p, path, error, sizeof error), 0);
 	assert_int_equal(p.n, WRITERS);
-	passwords_finish(&p);
+	secrets_finish(&p);
 }
 
 static void broken_files_are_refused(void **state)
@@ -151,14 +151,14 @@ static void broken_files_are_refused(void **state)
 		const char *told;
 	} cases[] = {
 		{ "a:" PENCIL "\nb\n", 0600, "passwords:2: must be LOGIN:SCRAM-SHA-256$" },
-		{ "a:secret\n", 0600, "passwords:1: must be" },
+		{ "a:secret\n", 0600, "STOREDKEY:SERVERKEY [passwords-line]" },
 		{ ":" PENCIL "\n", 0600, "passwords:1: must be" },
 		{ "a b:" PENCIL "\n", 0600, "passwords:1: must be" },
 		{ "a:" PENCIL " \n", 0600, "passwords:1: must be" },
 		{ "a:" PENCIL "\nb:" PENCIL "\nA:" PENCIL "\n", 0600, "login 'a' is there twice" },
-		{ "a:" PENCIL "\n", 0644, "closed to others" },
+		{ "a:" PENCIL "\n", 0644, "closed to others: chmod 0640 it [passwords-mode]" },
 	};
-	struct passwords p;
+	struct secrets p;
 	char error[256];
 
 	(void)state;

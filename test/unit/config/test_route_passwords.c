@@ -51,26 +51,26 @@ static void lines_are_logins_and_passwords(void **state)
 				   "relay@example.org correct horse: \"battery\" # staple \n"
 				   "Other \t p\xc3\xa9\r\n"
 				   "other x";
-	struct route_passwords p;
+	struct secrets p;
 	char error[256];
 
 	write_file(*state, text, sizeof text - 1, 0640);
 	assert_int_equal(route_passwords_load(&p, *state, error, sizeof error), 0);
 	assert_int_equal(p.n, 3);
 	assert_string_equal(
-	    route_passwords_find(&p, "relay@example.org"), "correct horse: \"battery\" # staple ");
-	assert_string_equal(route_passwords_find(&p, "Other"), "p\xc3\xa9");
-	assert_string_equal(route_passwords_find(&p, "other"), "x");
-	assert_null(route_passwords_find(&p, "OTHER"));
-	route_passwords_finish(&p);
+	    secrets_find(&p, "relay@example.org"), "correct horse: \"battery\" # staple ");
+	assert_string_equal(secrets_find(&p, "Other"), "p\xc3\xa9");
+	assert_string_equal(secrets_find(&p, "other"), "x");
+	assert_null(secrets_find(&p, "OTHER"));
+	secrets_finish(&p);
 	assert_int_equal(p.n, 0);
-	assert_null(route_passwords_find(&p, "other"));
-	route_passwords_finish(&p);
+	assert_null(secrets_find(&p, "other"));
+	secrets_finish(&p);
 
 	write_file(*state, "", 0, 0600);
 	assert_int_equal(route_passwords_load(&p, *state, error, sizeof error), 0);
-	assert_null(route_passwords_find(&p, "other"));
-	route_passwords_finish(&p);
+	assert_null(secrets_find(&p, "other"));
+	secrets_finish(&p);
 }
 
 static void what_is_no_such_file_is_told(void **state)
@@ -94,7 +94,7 @@ static void what_is_no_such_file_is_told(void **state)
 		{ overlong, sizeof overlong, 0600, ":1: must be LOGIN PASSWORD" },
 		{ "a b\nc d\na e\n", 12, 0600, "login 'a' is there twice" },
 	};
-	struct route_passwords p;
+	struct secrets p;
 	char error[256];
 
 	memset(overlong + 2, 'x', sizeof overlong - 2);

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "config/passwords.h"
+#include "config/route_passwords.h"
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "relay/proc/client_login.h"
@@ -24,8 +26,8 @@
 
 static char verifiers_path[] = "/tmp/zegel-client-login-XXXXXX";
 static char secrets_path[] = "/tmp/zegel-client-login-XXXXXX";
-static struct passwords verifiers;
-static struct route_passwords secrets;
+static struct secrets verifiers;
+static struct secrets secrets;
 static struct login_office *server_office;
 static struct client_login_office *office;
 
@@ -73,8 +75,8 @@ static int close_offices(void **state)
 	(void)state;
 	client_login_office_destroy(&office);
 	login_office_destroy(&server_office);
-	route_passwords_finish(&secrets);
-	passwords_finish(&verifiers);
+	secrets_finish(&secrets);
+	secrets_finish(&verifiers);
 	unlink(verifiers_path);
 	unlink(secrets_path);
 	return 0;

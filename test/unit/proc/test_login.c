@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "config/passwords.h"
 #include "relay/base/encode.h"
 #include "relay/proc/login.h"
 #include "tls/scram.h"
@@ -26,7 +27,7 @@
 	"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
 
 static char path[] = "/tmp/zegel-login-XXXXXX";
-static struct passwords passwords;
+static struct secrets passwords;
 static struct login_office *office;
 
 static void add(const char *name, const char *password, size_t n)
@@ -67,7 +68,7 @@ static int close_office(void **state)
 {
 	(void)state;
 	login_office_destroy(&office);
-	passwords_finish(&passwords);
+	secrets_finish(&passwords);
 	unlink(path);
 	return 0;
 }
