@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "config/certificates.h"
+#include "relay/base/text.h"
 
 static void free_sections(struct config *c);
 static void free_partner(struct config_partner *p);
-static void free_texts(char **texts, size_t n);
 
 const struct config_domain *config_find_domain(const struct config *config, const char *name)
 {
@@ -107,7 +107,7 @@ void config_destroy(struct config **config)
 	for (size_t i = 0; i < c->n_listens; i++)
 		free(c->listens[i].address);
 	free(c->listens);
-	free_texts(c->dns_forwarders, c->n_dns_forwarders);
+	text_free_list(c->dns_forwarders, c->n_dns_forwarders);
 	for (size_t i = 0; i < c->n_dns_stubs; i++) {
 		free(c->dns_stubs[i].zone);
 		free(c->dns_stubs[i].server);
@@ -120,7 +120,7 @@ void config_destroy(struct config **config)
 	free_sections(c);
 	free(c->route_passwords);
 	free(c->delivery.ca_file);
-	free_texts(c->tlsrpt.domains, c->tlsrpt.n_domains);
+	text_free_list(c->tlsrpt.domains, c->tlsrpt.n_domains);
 	free(c->tlsrpt.from);
 	free(c->tlsrpt.organization);
 	free(c->tlsrpt.contact);
@@ -132,12 +132,12 @@ static void free_sections(struct config *c)
 {
 	for (size_t i = 0; i < c->n_domains; i++) {
 		free(c->domains[i].name);
-		free_texts(c->domains[i].selectors, c->domains[i].n_selectors);
+		text_free_list(c->domains[i].selectors, c->domains[i].n_selectors);
 	}
 	free(c->domains);
 	for (size_t i = 0; i < c->n_accounts; i++) {
 		free(c->accounts[i].name);
-		free_texts(c->accounts[i].senders, c->accounts[i].n_senders);
+		text_free_list(c->accounts[i].senders, c->accounts[i].n_senders);
 	}
 	free(c->accounts);
 	for (size_t i = 0; i < c->n_partners; i++)
@@ -154,25 +154,18 @@ static void free_sections(struct config *c)
 static void free_partner(struct config_partner *p)
 {
 	free(p->name);
-	free_texts(p->mx, p->n_mx);
+	text_free_list(p->mx, p->n_mx);
 	free(p->ca_file);
 	certificates_free(p->cas, p->n_cas);
-	free_texts(p->fingerprints, p->n_fingerprints);
-	free_texts(p->public_keys, p->n_public_keys);
+	text_free_list(p->fingerprints, p->n_fingerprints);
+	text_free_list(p->public_keys, p->n_public_keys);
 	if (p->exception != NULL)
 		free(p->exception->reason);
 	free(p->exception);
 }
 
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 void config_remarks_finish(struct config_remarks *remarks)
 {
-	free_texts(remarks->texts, remarks->n);
+	text_free_list(remarks->texts, remarks->n);
 	*remarks = (struct config_remarks){ 0 };
 }

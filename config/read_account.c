@@ -1,13 +1,13 @@
 /*
  * account NAME { ... }: who may submit, as whom, and how its mail travels.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "config/keys.h"
 #include "config/read.h"
 #include "config/values.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 static void read_account(struct reading *r, cfg_t *section);
 static void read_account_manner(struct reading *r, struct config_account *a, cfg_t *section);
@@ -25,8 +25,7 @@ static void read_account(struct reading *r, cfg_t *section)
 	size_t line = reading_section_line(r, section);
 	struct config_account a = { .name = mem_copy_text(title) };
 
-	for (char *s = a.name; *s != '\0'; s++)
-		*s = (char)tolower((unsigned char)*s);
+	text_lower(a.name);
 	if (!value_is_login(title))
 		reading_error(
 		    r, line, "account '%s': a login is printable ASCII without spaces", title);

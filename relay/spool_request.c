@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/spool_task.h"
 
 static void finish_settle(struct request_settle *settle);
@@ -95,9 +96,7 @@ static void finish_settle(struct request_settle *settle)
 
 static void finish_find(struct request_find *find)
 {
-	for (size_t i = 0; i < find->n_except; i++)
-		free(find->except[i]);
-	free(find->except);
+	text_free_list(find->except, find->n_except);
 	for (size_t i = 0; i < find->n_jobs; i++)
 		spool_job_finish(&find->jobs[i]);
 	free(find->jobs);

@@ -8,6 +8,7 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 #include "relay/json_text.h"
 
 /* The members that are texts: F(member, name in the report, must be there) */
@@ -31,7 +32,6 @@ static bool read_text(const json_t *json, const char *key, bool is_needed, char 
 static bool read_list(const json_t *json, const char *key, char ***texts, size_t *n);
 static bool read_number(const json_t *json, const char *key, uint64_t *number);
 static bool read_time(const json_t *json, const char *key, int64_t *wall_s);
-static void free_texts(char **texts, size_t n);
 
 struct tls_report_policy *tls_report_add_policy(struct tls_report *report)
 {
@@ -84,8 +84,8 @@ void tls_report_finish(struct tls_report *report)
 
 		free(policy->type);
 		free(policy->domain);
-		free_texts(policy->strings, policy->n_strings);
-		free_texts(policy->patterns, policy->n_patterns);
+		text_free_list(policy->strings, policy->n_strings);
+		text_free_list(policy->patterns, policy->n_patterns);
 		for (size_t j = 0; j < policy->n_details; j++) {
 #define F(member, name, is_needed) free(policy->failures[j].member);
 			FAILURE_TEXTS(F)
@@ -95,13 +95,6 @@ void tls_report_finish(struct tls_report *report)
 	}
 	free(report->policies);
 	*report = (struct tls_report){ 0 };
-}
-
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
 }
 
 /* ---- writing ---- */

@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/base/text.h"
 
 static bool has_records(const struct tls_requirement *a, const struct tls_requirement *of);
 static bool records_are_equal(const struct tlsa_record *a, const struct tlsa_record *b);
 static bool has_names(const struct tls_requirement *a, const struct tls_requirement *of);
-static char **copy_texts(char *const *from, size_t n);
-static void free_texts(char **texts, size_t n);
 
 /* Two levels of operators and RFC 7672 allow plaintext: the rest is encrypted or does not go. */
 bool tls_requirement_allows_plaintext(const struct tls_requirement *r)
@@ -77,25 +76,6 @@ static bool has_names(const struct tls_requirement *a, const struct tls_requirem
 	return n_found == of->n_names;
 }
 
-static char **copy_texts(char *const *from, size_t n)
-{
-	char **to;
-
-	if (n == 0)
-		return NULL;
-	to = mem_resize(NULL, n, sizeof *to);
-	for (size_t i = 0; i < n; i++)
-		to[i] = mem_copy_text(from[i]);
-	return to;
-}
-
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 void tls_requirement_copy(struct tls_requirement *to, const struct tls_requirement *from)
 {
 	*to = *from;
@@ -106,7 +86,7 @@ void tls_requirement_copy(struct tls_requirement *to, const struct tls_requireme
 		to->tlsa[i] = from->tlsa[i];
 		to->tlsa[i].data = (uint8_t *)mem_copy(from->tlsa[i].data, from->tlsa[i].n_data);
 	}
-	to->names = copy_texts(from->names, from->n_names);
+	to->names = text_copy_list(from->names, from->n_names);
 	to->sni = mem_copy_text(from->sni);
 }
 
@@ -115,7 +95,7 @@ void tls_requirement_finish(struct tls_requirement *r)
 	for (size_t i = 0; i < r->n_tlsa; i++)
 		free(r->tlsa[i].data);
 	free(r->tlsa);
-	free_texts(r->names, r->n_names);
+	text_free_list(r->names, r->n_names);
 	free(r->sni);
 	*r = (struct tls_requirement){ .level = TLS_NONE };
 }

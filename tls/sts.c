@@ -14,6 +14,7 @@
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/base/number.h"
+#include "relay/base/text.h"
 
 enum { NAME_MAX_LETTERS = 32, MAX_AGE_DIGITS = 10, SHOWN_MAX = 60 };
 
@@ -282,18 +283,12 @@ static bool is_complete(const struct sts_policy *policy, unsigned seen, const ch
 void sts_policy_copy(struct sts_policy *to, const struct sts_policy *from)
 {
 	*to = *from;
-	to->mx = NULL;
-	if (from->n_mx > 0)
-		to->mx = mem_resize(NULL, from->n_mx, sizeof *to->mx);
-	for (size_t i = 0; i < from->n_mx; i++)
-		to->mx[i] = mem_copy_text(from->mx[i]);
+	to->mx = text_copy_list(from->mx, from->n_mx);
 }
 
 void sts_policy_finish(struct sts_policy *policy)
 {
-	for (size_t i = 0; i < policy->n_mx; i++)
-		free(policy->mx[i]);
-	free(policy->mx);
+	text_free_list(policy->mx, policy->n_mx);
 	*policy = (struct sts_policy){ .mode = STS_MODE_NONE };
 }
 

@@ -141,10 +141,7 @@ bool domain_canonical(const char *text, size_t n, char domain[DOMAIN_MAX])
 	}
 	memcpy(lower, text, n);
 	lower[n] = '\0';
-	for (size_t i = 0; i < n; i++) {
-		if (lower[i] >= 'A' && lower[i] <= 'Z')
-			lower[i] = (char)(lower[i] - 'A' + 'a');
-	}
+	text_lower(lower);
 	if (has_deceiver(lower) || !convert(lower, domain) || !is_host_name(domain)) {
 		domain[0] = '\0';
 		return false;

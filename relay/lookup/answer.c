@@ -390,9 +390,7 @@ void answer_finish(struct answer *answer)
 	for (size_t i = 0; i < answer->n_tlsa; i++)
 		free(answer->tlsa[i].data);
 	free(answer->tlsa);
-	for (size_t i = 0; i < answer->n_texts; i++)
-		free(answer->texts[i]);
-	free(answer->texts);
+	text_free_list(answer->texts, answer->n_texts);
 	free(answer->addresses);
 	free(answer->mx);
 	*answer = (struct answer){ 0 };

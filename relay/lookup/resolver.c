@@ -446,9 +446,7 @@ void resolver_destroy(struct resolver **resolver)
 		while (!TAILQ_EMPTY(&old->questions[i]))
 			destroy_question(TAILQ_FIRST(&old->questions[i]));
 	}
-	for (size_t i = 0; i < old->n_anchors; i++)
-		free(old->anchors[i]);
-	free(old->anchors);
+	text_free_list(old->anchors, old->n_anchors);
 	timer_destroy(&old->deliver);
 	free(old);
 	*resolver = NULL;
