@@ -34,7 +34,7 @@ struct message {
 	bool is_8bit;      /* the body has bytes above 127 */
 	bool is_bulk;      /* of an account with stream = bulk */
 	bool requires_tls; /* MAIL FROM had REQUIRETLS (RFC 8689 2) */
-	bool tls_optional; /* its header has TLS-Required: No (RFC 8689 5), and not requires_tls */
+	bool tls_optional; /* its header has TLS-Required: No (RFC 8689 3), and not requires_tls */
 	bool is_report;    /* our own TLS report: never itself the subject of one (RFC 8460 3) */
 	enum tls_level
 	    tls_floor; /* of the account when it was accepted: what it is held to should the

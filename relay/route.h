@@ -28,7 +28,7 @@
  *    then watched for the reports. Unusable records, and those behind insecure MX records, authenticate
  *    nobody for sure: there an enforced policy holds, since it is stricter.
  *  - A host that an enforced policy does not name makes mail wait: policy or MX may be about to change.
- *  - A policy that can't be had counts as none (RFC 8461 5). But where we had no time to look, or DNSSEC
+ *  - A policy that can't be had counts as none (RFC 8461 3.3). But where we had no time to look, or DNSSEC
  *    says that somebody tampers with the record or the policy host's address, mail waits.
  *
  * Partners
@@ -53,7 +53,8 @@
  * Routes of the operator
  *  - The partner rule of the recipient domain is not for them: its names and pins are those of the
  *    partner's hosts, which the next hop is not; how it goes on from there is the next hop's affair.
- *    The same goes for MTA-STS (RFC 8461 is about MX hosts). Floor and REQUIRETLS hold for the hop.
+ *    MTA-STS is not for them either, though RFC 8461 3.4 would have the next hop's own policy asked for:
+ *    what TLS his next hop must show the operator says. Floor and REQUIRETLS hold for the hop.
  *  - A route that leads nowhere is the operator's mistake, and returns no mail. It may lead to loopback.
  *  - A login never travels in plaintext, even if the level "dane" finds no TLSA records.
  *
@@ -74,7 +75,7 @@ struct route_wish {
 	enum tls_level floor; /* the account's tls-floor; TLS_NONE: none */
 	bool requires_tls;    /* RFC 8689 2: REQUIRETLS */
 	bool is_notification; /* RFC 8689 5: as well protected, but the server need not offer it */
-	bool tls_optional;    /* RFC 8689 5: TLS-Required: No */
+	bool tls_optional;    /* RFC 8689 3: TLS-Required: No */
 };
 
 struct route_question {

@@ -45,7 +45,7 @@ void route_apply_sts(
 }
 
 /*
- * RFC 8461 has mail go on without a policy that can't be had. But that we had no time to look says nothing
+ * RFC 8461 3.3 has mail go on without a policy that can't be had. But that we had no time to look says nothing
  * of the domain, and who gives bogus answers wants something: neither shall bring mail out
  * unprotected.
  */

@@ -13,6 +13,9 @@
  *    matches and the name or the date does not do, or the chain is not sound, that is what is said.
  *  - A host that an MTA-STS policy does not name is a validation-failure (sts-mx-name); so is MTA-STS
  *    where DANE refused the session before it could be judged.
+ *  - While a policy is kept whose renewal fails, what counts is whether sessions keep to it. RFC 8461 6
+ *    would have the failure reported too; it is in our log, for no session has failed by it.
+ *  - The policy is told as it was understood: lines that mean nothing to us are left out (RFC 8460 4.5).
  *  - An operator's next hop is reported on as RFC 8460 1.1 says: under its own name.
  */
 #pragma once

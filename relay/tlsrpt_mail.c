@@ -40,7 +40,7 @@ bool tlsrpt_mail_write(
 	return !header->overflowed && !body->overflowed;
 }
 
-/* TLS-Required: a report about broken TLS must not fail by it (RFC 8460 3, RFC 8689 5). */
+/* TLS-Required: a report about broken TLS must not fail by it (RFC 8460 3, 5.3; RFC 8689 3). */
 static void write_header(const struct tlsrpt_mail_facts *facts, struct buffer *b)
 {
 	const char *submitter = tlsrpt_submitter(facts->report);

@@ -134,7 +134,7 @@ static bool prepare_pkix(struct judge *j, struct tls_context *context, struct ou
 		return false;
 	}
 	j->verifier = verifier_create(context, store, true);
-	/* RFC 8461 4.1 knows DNS names only. */
+	/* RFC 8461 4.2 knows DNS names only. */
 	if (r->level == TLS_MTA_STS)
 		verifier_refuse_common_names(j->verifier);
 	if (has_names(r) && add_names(j))
@@ -148,7 +148,9 @@ static bool prepare_pkix(struct judge *j, struct tls_context *context, struct ou
 
 /*
  * A record without which the others could not be judged as published is no reason to go on with
- * less (the digest agility of RFC 7671 9 depends on all of them), so one that OpenSSL refuses ends it.
+ * less (the digest agility of RFC 7671 9 depends on all of them, in OpenSSL's order, which is not the
+ * operator's to change), so one that OpenSSL refuses ends it. Keys that can be broken prove nobody, also
+ * where RFC 7672 3.1.1 would look at nothing but the record.
  */
 static bool prepare_tlsa(struct judge *j, struct tls_context *context, struct outcome *refusal)
 {
@@ -172,7 +174,7 @@ static bool add_records(struct judge *j)
 	for (size_t i = 0; i < r->n_tlsa; i++) {
 		const struct tlsa_record *t = &r->tlsa[i];
 
-		/* Usage 2 must also match a name (RFC 7672 3.2.3). */
+		/* Usage 2 must also match a name (RFC 7672 3.2.2). */
 		if (!tlsa_is_usable(t) || (t->usage == 2 && !has_names(r)))
 			continue;
 		if (!verifier_add_tlsa(j->verifier, t))

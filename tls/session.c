@@ -79,7 +79,7 @@ struct tls_session *tls_session_create_client(struct tls_context *context, int f
 
 /*
  * Any key size, and servers without RFC 5746, which are harmless as long as we never renegotiate.
- * The protocol floor stays (RFC 8996), and so does "never without a certificate": anonymous key
+ * The protocol floor stays (RFC 8996, which ends the TLS 1.0 of RFC 7671 3), and so does "never without a certificate": anonymous key
  * exchange is not offered.
  */
 static void allow_old_servers(struct tls_session *s)

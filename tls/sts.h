@@ -10,7 +10,7 @@
 
 enum {
 	STS_ID_MAX = 33,            /* with its NUL; RFC 8461 3.1: 1 to 32 letters and digits */
-	STS_POLICY_MAX = 64 * 1024, /* bytes of a policy; RFC 8461 3.2 suggests it */
+	STS_POLICY_MAX = 64 * 1024, /* bytes of a policy; RFC 8461 3.3 suggests it */
 	STS_MX_MAX = 100,           /* mx lines that are kept */
 	STS_AGE_MAX = 31557600,     /* seconds; RFC 8461 3.2 */
 };

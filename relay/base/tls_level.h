@@ -34,7 +34,7 @@ enum tls_level {
 	X(DEMAND_ACCOUNT, "account")                                                               \
 	X(DEMAND_REQUIRETLS, "requiretls")                                                         \
 	X(DEMAND_TLS_OPTIONAL,                                                                     \
-	    "tls-required-no") /* RFC 8689 5: the sender waives DANE, MTA-STS */                   \
+	    "tls-required-no") /* RFC 8689 3: the sender waives DANE, MTA-STS */                   \
 	X(DEMAND_DANE, "dane")                                                                     \
 	X(DEMAND_MTA_STS, "mta-sts")
 

@@ -260,7 +260,9 @@ static void on_addresses(const struct answer *answer, void *arg)
  * RFC 7672 2.2.2, 2.2.3: whether, and under which name, to look for TLSA records. The question is not
  * asked in unsigned zones because servers are about that cannot answer it; where the addresses of one
  * family are secure the zone is signed, so the other family's failure or insecurity is no reason to
- * do without: the records then hold for the addresses of both, which can only be stricter.
+ * do without: the records then hold for the addresses of both, which can only be stricter. That a failure
+ * of one of them does not end it goes against the end of 2.2.2, and takes nothing off: what is asked about
+ * is the same zone, and its records are found or the host is not used.
  */
 static void addresses_known(struct host_work *work)
 {

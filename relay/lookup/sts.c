@@ -290,7 +290,7 @@ static void policy_failed(struct sts_domain *domain, bool was_tried)
 		clock_print_iso(domain->expires_s, until);
 	}
 	/*
-	 * RFC 8461 10.2 wants the operator to hear of it, unless the policy demands nothing. A
+	 * RFC 8461 3.3 wants the operator to hear of it, unless the policy demands nothing. A
 	 * command line tells it in its own way.
 	 */
 	if (domain->sts->keep != NULL && (!is_kept || domain->policy.mode != STS_MODE_NONE))

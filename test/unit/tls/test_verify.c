@@ -138,7 +138,7 @@ static void ca_file_missing(void **state)
 	chains.client = client;
 }
 
-/* RFC 8461 4.1: the host's own name, and as a DNS name. */
+/* RFC 8461 4.2: the host's own name, and as a DNS name. */
 static void t21_mta_sts(void **state)
 {
 	static const struct {
