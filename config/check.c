@@ -16,6 +16,7 @@
 
 static void check_required(struct reading *r);
 static void check_paths(struct reading *r);
+static void check_home(struct reading *r, const char *key, const char *path);
 static void check_file(
     struct reading *r, const char *section, const char *key, const char *path, bool written);
 static void check_keys(struct reading *r, const struct config_domain *d);
@@ -85,10 +86,33 @@ static void check_paths(struct reading *r)
 	check_file(r, "tls", "key", c->tls_key, true);
 	check_file(r, "delivery", "ca-file", c->delivery.ca_file, false);
 	check_file(r, "dns", "trust-anchor", c->dns_trust_anchor, false);
+	check_home(r, "spool", c->spool);
+	if (reading_has(r->cfg, "control"))
+		check_home(r, "control", c->control);
+	if (c->log[0] == '/')
+		check_home(r, "log", c->log);
 	if (strlen(c->control) >= sizeof address.sun_path)
 		reading_error(r, reading_line(r, "", "control"),
 		    "control = %s: a socket's path has at most %zu letters", c->control,
 		    sizeof address.sun_path - 1);
+}
+
+/* What the relay makes when it starts needs a directory to be made in. path is absolute. */
+static void check_home(struct reading *r, const char *key, const char *path)
+{
+	size_t n = strlen(path);
+	char *home = mem_copy_text(path);
+	struct stat st;
+
+	while (n > 1 && home[n - 1] == '/')
+		n--;
+	while (n > 1 && home[n - 1] != '/')
+		n--;
+	home[n] = '\0';
+	if (stat(home, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
+		reading_error(r, reading_line(r, "", key), "%s = %s: there is no directory %s", key,
+		    path, home);
+	free(home);
 }
 
 /* A required file that nobody wrote is missing; a standard one that is not there is a warning. */

@@ -136,8 +136,41 @@ const struct section sections[] = {
 };
 const size_t n_sections = sizeof sections / sizeof sections[0];
 
+static void note_home(const char **home, size_t *n, const char *section, size_t n_section);
 static cfg_opt_t *create_table(const char *section, cfg_callback_t take);
 static const char *name_within(const char *section, const char *outer);
+static const char *last_word(const char *section);
+
+const char *keys_home(const char *name)
+{
+	const char *home = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_keys; i++) {
+		if (strcmp(keys[i].name, name) == 0)
+			note_home(&home, &n, keys[i].section, strlen(keys[i].section));
+	}
+	for (size_t i = 0; i < n_sections; i++) {
+		const char *word = last_word(sections[i].name);
+
+		if (strcmp(word, name) == 0)
+			note_home(&home, &n, sections[i].name,
+			    word == sections[i].name ? 0 : (size_t)(word - sections[i].name) - 1);
+	}
+	return n == 1 ? home : NULL;
+}
+
+/* section: its first n_section letters are the name of the one that knows it. */
+static void note_home(const char **home, size_t *n, const char *section, size_t n_section)
+{
+	++*n;
+	*home = "";
+	for (size_t i = 0; i < n_sections; i++) {
+		if (strlen(sections[i].name) == n_section &&
+		    strncmp(sections[i].name, section, n_section) == 0)
+			*home = last_word(sections[i].name);
+	}
+}
 
 cfg_opt_t *keys_create_options(cfg_callback_t take)
 {
@@ -184,6 +217,13 @@ static const char *name_within(const char *section, const char *outer)
 
 	if (strlen(outer) != n || strncmp(section, outer, n) != 0)
 		return NULL;
+	return dot == NULL ? section : dot + 1;
+}
+
+static const char *last_word(const char *section)
+{
+	const char *dot = strrchr(section, '.');
+
 	return dot == NULL ? section : dot + 1;
 }
 

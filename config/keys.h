@@ -54,6 +54,12 @@ extern const struct section sections[];
 extern const size_t n_sections;
 
 /*
+ * The one section that knows this key or section, for what stands in a wrong place: its last word, ""
+ * for the file itself. NULL if none or several know it.
+ */
+const char *keys_home(const char *name);
+
+/*
  * The tables libconfuse parses by; every value is given to take and freed with free(). The strings
  * are static, the arrays the caller's: free with keys_destroy_options().
  */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config/keys.h"
 #include "config/suggest.h"
 #include "relay/base/mem.h"
 
@@ -41,7 +42,9 @@ static void read_named(struct reading *r, const cfg_opt_t *option, struct token 
 static bool note_section(
     struct reading *r, const cfg_opt_t *option, struct token word, struct token title);
 static void unknown(struct reading *r, const cfg_opt_t *table, const char *name, struct token word);
+static bool tell_home(struct reading *r, const char *key, const char *name, struct token word);
 static void skip_statement(struct reading *r, struct token word);
+static void skip_line(struct reading *r, struct token word);
 static void skip_braces(struct reading *r);
 static void blank(struct reading *r, size_t begin, size_t end);
 static void next(struct reading *r);
@@ -143,9 +146,15 @@ static void read_value(struct reading *r, const cfg_opt_t *option, struct token 
 	}
 	findings_add(r->findings, FINDING_ERROR, word.line,
 	    is(r, '{') ? "'%s' takes one value, not a list" : "'%s' has no value", option->name);
-	if (is(r, '{'))
+	if (is(r, '{')) {
+		size_t begin = r->token.begin;
+
 		skip_braces(r);
-	blank(r, word.begin, r->token.begin);
+		blank(r, begin, r->token.begin);
+		r->source->text[begin] = PROOF_SPOILED;
+	} else {
+		blank(r, word.begin, r->token.begin);
+	}
 }
 
 /* What follows the opening brace, up to behind the closing one. False if libconfuse must not see it. */
@@ -193,7 +202,7 @@ static void read_named(struct reading *r, const cfg_opt_t *option, struct token 
 		r->at = word.end;
 		r->line = word.line;
 		next(r);
-		skip_statement(r, word);
+		skip_line(r, word);
 		return;
 	}
 	if (!note_section(r, option, word, title)) {
@@ -238,11 +247,26 @@ static void unknown(struct reading *r, const cfg_opt_t *table, const char *name,
 		n++;
 	}
 	nearest = suggest_nearest(key, known, n);
-	findings_add(r->findings, FINDING_ERROR, word.line, "unknown key '%s'%s%s%s%s%s%s", key,
-	    name == NULL ? "" : " in '", name == NULL ? "" : name, name == NULL ? "" : "'",
-	    nearest == NULL ? "" : ": did you mean '", nearest == NULL ? "" : nearest,
-	    nearest == NULL ? "" : "'?");
+	if (!tell_home(r, key, name, word))
+		findings_add(r->findings, FINDING_ERROR, word.line, "unknown key '%s'%s%s%s%s%s%s",
+		    key, name == NULL ? "" : " in '", name == NULL ? "" : name,
+		    name == NULL ? "" : "'", nearest == NULL ? "" : ": did you mean '",
+		    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
 	free(key);
+}
+
+/* Of a key that stands in the wrong section. False if no other has it, or more than one. */
+static bool tell_home(struct reading *r, const char *key, const char *name, struct token word)
+{
+	const char *home = keys_home(key);
+
+	if (home == NULL)
+		return false;
+	findings_add(r->findings, FINDING_ERROR, word.line,
+	    "unknown key '%s'%s%s%s: it belongs %s%s%s", key, name == NULL ? "" : " in '",
+	    name == NULL ? "" : name, name == NULL ? "" : "'",
+	    home[0] == '\0' ? "outside of all sections" : "in '", home, home[0] == '\0' ? "" : "'");
+	return true;
 }
 
 /* From the token after the word: takes away all that looks as if it belonged to the word. */
@@ -259,6 +283,18 @@ static void skip_statement(struct reading *r, struct token word)
 			next(r);
 		if (is(r, '{'))
 			skip_braces(r);
+	}
+	blank(r, word.begin, r->token.begin);
+}
+
+/* What should have been a section's beginning: up to the end of its line, and of its braces. */
+static void skip_line(struct reading *r, struct token word)
+{
+	while (r->token.kind != TOKEN_END && r->token.line == word.line && !is(r, '}')) {
+		if (is(r, '{'))
+			skip_braces(r);
+		else
+			next(r);
 	}
 	blank(r, word.begin, r->token.begin);
 }

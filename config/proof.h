@@ -12,8 +12,8 @@
 #include "config/findings.h"
 #include "config/source.h"
 
-/* A value that begins so has had its finding, and says nothing more. */
-enum { PROOF_SPOILED = '?' };
+/* A value that begins so has had its finding, and says nothing more. No line of a source has it. */
+enum { PROOF_SPOILED = '\x01' };
 
 /* Where a section began. Sections of a kind come in the order of the text. */
 struct proof_section {

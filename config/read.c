@@ -148,12 +148,12 @@ static bool read_key(struct reading *r, const struct key *key, const struct writ
 		*text = mem_copy_text(w->text);
 		return true;
 	case KEY_HOST:
-		if (!domain_canonical(w->text, strlen(w->text), domain))
+		if (!domain_written(w->text, domain))
 			return complain(r, key, w, "a host name, as mail.example.org");
 		*text = mem_copy_text(domain);
 		return true;
 	case KEY_NAME:
-		if (w->text[0] != '\0' && !domain_canonical(w->text, strlen(w->text), domain))
+		if (w->text[0] != '\0' && !domain_written(w->text, domain))
 			return complain(r, key, w, "a domain name, or \"\" for none");
 		*text = mem_copy_text(w->text[0] == '\0' ? "" : domain);
 		return true;
@@ -295,6 +295,11 @@ const struct written *reading_value(cfg_t *section, const char *name, unsigned n
 unsigned reading_count(cfg_t *section, const char *name)
 {
 	return cfg_size(section, name);
+}
+
+bool reading_has(cfg_t *section, const char *name)
+{
+	return cfg_getnptr(section, name, 0) != NULL;
 }
 
 size_t reading_line(const struct reading *r, const char *section, const char *key)

@@ -31,6 +31,9 @@ struct written {
 const struct written *reading_value(cfg_t *section, const char *name, unsigned nth);
 unsigned reading_count(cfg_t *section, const char *name);
 
+/* Whether a key is written at all, were its value a mistake that has had its finding. */
+bool reading_has(cfg_t *section, const char *name);
+
 /* The line of a key, of the section if the key is not there, of the whole (0) if neither is. */
 size_t reading_line(const struct reading *r, const char *section, const char *key);
 

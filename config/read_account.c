@@ -47,6 +47,11 @@ static void read_account(struct reading *r, cfg_t *section)
 			    "senders: '%s' is no address; write \"local@domain\", or \"@domain\" for "
 			    "all of it",
 			    w->text);
+		if (sender != NULL && strncmp(sender, "*@", 2) == 0)
+			reading_warning(r, w->line,
+			    "senders: '%s' is one address with a star in it; for every address of %s "
+			    "write \"%s\"",
+			    w->text, sender + 2, sender + 1);
 	}
 	if (reading_count(section, "senders") == 0)
 		reading_error(r, line,

@@ -30,15 +30,15 @@ static const unsigned ANY_LEVEL = KEY_LEVELS(TLS_MTA_STS) - 1;
 static void read_partner(struct reading *r, cfg_t *section, unsigned *n_exceptions);
 static void read_names(struct reading *r, struct config_partner *p, cfg_t *section);
 static void read_pins(
-    struct reading *r, cfg_t *section, const char *key, const char *of, char ***pins, size_t *n);
+    struct reading *r, struct config_partner *p, cfg_t *section, const char *key, const char *of);
 static void read_authorities(struct reading *r, struct config_partner *p, cfg_t *section);
 static char *read_file(const char *path, size_t *n);
 static bool read_level(struct reading *r, struct config_partner *p, cfg_t *section, size_t line);
-static bool check_needs(struct reading *r, const struct config_partner *p, enum tls_level level,
-    const char *of, size_t line);
+static bool check_needs(struct reading *r, const struct config_partner *p, cfg_t *section,
+    enum tls_level level, const char *of, size_t line);
 static void read_mode(struct reading *r, struct config_partner *p, cfg_t *section, bool has_level);
 static struct config_exception *read_exception(
-    struct reading *r, const struct config_partner *p, cfg_t *section, size_t line);
+    struct reading *r, const struct config_partner *p, cfg_t *of, cfg_t *section, size_t line);
 static bool read_until(
     struct reading *r, const struct config_partner *p, cfg_t *section, size_t line, int64_t *until);
 static void check_use(
@@ -65,7 +65,9 @@ static void read_partner(struct reading *r, cfg_t *section, unsigned *n_exceptio
 	if (cfg_size(section, "exception") > 0)
 		line_exception =
 		    proof_find_section(&r->proof, "exception", NULL, (*n_exceptions)++);
-	if (!domain_canonical(name, strlen(name), domain)) {
+	if (title[0] == PROOF_SPOILED)
+		return;
+	if (!domain_written(name, domain)) {
 		reading_error(r, line,
 		    "partner '%s' is no domain name; write bank.example, or .bank.example for what "
 		    "is below it",
@@ -78,14 +80,14 @@ static void read_partner(struct reading *r, cfg_t *section, unsigned *n_exceptio
 			reading_error(r, line, "partner '%s' is written twice", p.name);
 	}
 	read_names(r, &p, section);
-	read_pins(r, section, "fingerprint", "certificate", &p.fingerprints, &p.n_fingerprints);
-	read_pins(r, section, "public-key", "public key", &p.public_keys, &p.n_public_keys);
+	read_pins(r, &p, section, "fingerprint", "certificate");
+	read_pins(r, &p, section, "public-key", "public key");
 	read_authorities(r, &p, section);
 	has_level = read_level(r, &p, section, line);
 	read_mode(r, &p, section, has_level);
 	if (line_exception != 0)
-		p.exception =
-		    read_exception(r, &p, cfg_getnsec(section, "exception", 0), line_exception);
+		p.exception = read_exception(
+		    r, &p, section, cfg_getnsec(section, "exception", 0), line_exception);
 	if (has_level && (line_exception == 0 || p.exception != NULL))
 		check_use(r, &p, reading_value(section, "tls", 0)->line, line_exception);
 	c->partners = mem_resize(c->partners, c->n_partners + 1, sizeof *c->partners);
@@ -108,8 +110,12 @@ static void read_names(struct reading *r, struct config_partner *p, cfg_t *secti
 }
 
 static void read_pins(
-    struct reading *r, cfg_t *section, const char *key, const char *of, char ***pins, size_t *n)
+    struct reading *r, struct config_partner *p, cfg_t *section, const char *key, const char *of)
 {
+	bool is_certificate = strcmp(key, "fingerprint") == 0;
+	char ***pins = is_certificate ? &p->fingerprints : &p->public_keys;
+	size_t *n = is_certificate ? &p->n_fingerprints : &p->n_public_keys;
+
 	for (unsigned i = 0; i < reading_count(section, key); i++) {
 		const struct written *w = reading_value(section, key, i);
 		unsigned char bytes[SHA256_BYTES];
@@ -121,8 +127,9 @@ static void read_pins(
 		if (!hex_decode(w->text, strlen(w->text), bytes, sizeof bytes, &n_bytes) ||
 		    n_bytes != sizeof bytes) {
 			reading_error(r, w->line,
-			    "%s: '%s' is no SHA-256 of a %s (64 hexadecimal digits)", key, w->text,
-			    of);
+			    "%s: '%s' is no SHA-256 of a %s (64 hexadecimal digits): \"zegel tls probe "
+			    "%s\" prints it",
+			    key, w->text, of, p->name[0] == '.' ? "DOMAIN" : p->name);
 			continue;
 		}
 		hex_encode(bytes, sizeof bytes, hex);
@@ -182,26 +189,25 @@ static bool read_level(struct reading *r, struct config_partner *p, cfg_t *secti
 {
 	const struct written *w = reading_value(section, "tls", 0);
 
-	if (w == NULL) {
+	if (!reading_has(section, "tls"))
 		reading_error(r, line, "partner '%s' has no tls = LEVEL", p->name);
-		return false;
-	}
-	return reading_level(r, w, "tls", ANY_LEVEL, &p->level) &&
-	       check_needs(r, p, p->level, "", w->line);
+	return w != NULL && reading_level(r, w, "tls", ANY_LEVEL, &p->level) &&
+	       check_needs(r, p, section, p->level, "", w->line);
 }
 
-/* of: whose level it is, before "tls = ". */
-static bool check_needs(struct reading *r, const struct config_partner *p, enum tls_level level,
-    const char *of, size_t line)
+/* of: whose level it is, before "tls = ". What is written and wrong has had its finding. */
+static bool check_needs(struct reading *r, const struct config_partner *p, cfg_t *section,
+    enum tls_level level, const char *of, size_t line)
 {
-	if (level == TLS_SECURE && p->n_mx == 0) {
+	if (level == TLS_SECURE && !reading_has(section, "mx")) {
 		reading_error(r, line,
 		    "%stls = secure needs mx = {NAME}: the names its certificates must show, since "
 		    "those from DNS could be forged",
 		    of);
 		return false;
 	}
-	if (level == TLS_FINGERPRINT && p->n_fingerprints + p->n_public_keys == 0) {
+	if (level == TLS_FINGERPRINT && !reading_has(section, "fingerprint") &&
+	    !reading_has(section, "public-key")) {
 		reading_error(r, line,
 		    "%stls = fingerprint needs fingerprint = {SHA256} or public-key = {SHA256}: print "
 		    "them with: zegel tls probe %s",
@@ -226,9 +232,9 @@ static void read_mode(struct reading *r, struct config_partner *p, cfg_t *sectio
 		    p->name, tls_level_name(p->level));
 }
 
-/* NULL if it has a mistake. */
+/* Of the partner's section. NULL if it has a mistake. */
 static struct config_exception *read_exception(
-    struct reading *r, const struct config_partner *p, cfg_t *section, size_t line)
+    struct reading *r, const struct config_partner *p, cfg_t *of, cfg_t *section, size_t line)
 {
 	/* dane is not among them: with records it is no exception, and without them it is may. */
 	static const unsigned allowed = KEY_LEVELS(TLS_NONE) | KEY_LEVELS(TLS_MAY) |
@@ -240,13 +246,15 @@ static struct config_exception *read_exception(
 	struct config_exception e = { 0 }, *kept;
 	bool good = read_until(r, p, section, line, &e.until_s);
 
-	if (tls == NULL)
+	if (!reading_has(section, "tls"))
 		reading_error(r, line, "exception of partner '%s' has no tls = LEVEL", p->name);
 	if (tls == NULL || !reading_level(r, tls, "tls", allowed, &e.level) ||
-	    !check_needs(r, p, e.level, "exception: ", tls->line))
+	    !check_needs(r, p, of, e.level, "exception: ", tls->line))
 		good = false;
-	if (reason == NULL || reason->text[strspn(reason->text, " ")] == '\0' ||
-	    strlen(reason->text) > CONFIG_REASON_MAX) {
+	if (reason == NULL && reading_has(section, "reason")) {
+		good = false;
+	} else if (reason == NULL || reason->text[strspn(reason->text, " ")] == '\0' ||
+		   strlen(reason->text) > CONFIG_REASON_MAX) {
 		reading_error(r, reason == NULL ? line : reason->line,
 		    "exception of partner '%s' has no reason = TEXT of up to %d letters: who reads it "
 		    "later must know why",
@@ -271,21 +279,23 @@ static bool read_until(
 {
 	const struct written *w = reading_value(section, "until", 0);
 	int64_t now_s = clock_wall_s();
+	char end[CLOCK_DATE_MAX];
 
-	if (w == NULL) {
+	if (!reading_has(section, "until"))
 		reading_error(r, line, "exception of partner '%s' has no until = DATE", p->name);
+	if (w == NULL)
 		return false;
-	}
 	if (!value_parse_date(w->text, until)) {
 		reading_error(r, w->line,
 		    "until = %s: must be a day, as 2026-12-01, or a time in UTC, as 2026-12-01T18:00Z",
 		    w->text);
 		return false;
 	}
+	clock_print_iso(*until, end);
 	if (*until <= now_s)
 		reading_warning(r, w->line,
-		    "until = %s: the exception of partner '%s' is over: remove it", w->text,
-		    p->name);
+		    "until = %s: the exception of partner '%s' is over since %s: remove it",
+		    w->text, p->name, end);
 	else if (*until > now_s + YEAR_S)
 		reading_warning(r, w->line,
 		    "until = %s: more than a year ahead: an exception for so long is a rule that nobody "

@@ -53,7 +53,7 @@ static void read_domains(struct reading *r, cfg_t *section)
 	for (unsigned i = 0; i < reading_count(section, "domains"); i++) {
 		const struct written *w = reading_value(section, "domains", i);
 
-		if (w != NULL && domain_canonical(w->text, strlen(w->text), domain))
+		if (w != NULL && domain_written(w->text, domain))
 			reading_add_text(&t->domains, &t->n_domains, mem_copy_text(domain));
 		else if (w != NULL)
 			reading_error(r, w->line, "domains: '%s' is no domain name", w->text);

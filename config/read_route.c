@@ -59,7 +59,7 @@ static char *read_title(struct reading *r, cfg_t *section, size_t line)
 		return mem_copy_text(title);
 	if (title[0] == PROOF_SPOILED)
 		return NULL;
-	if (domain_canonical(name, strlen(name), domain))
+	if (domain_written(name, domain))
 		return mem_print("%s%s", name == title ? "" : ".", domain);
 	reading_error(r, line,
 	    "route '%s' is no domain name; write bank.example, .bank.example for what is below it, or "
@@ -73,13 +73,14 @@ static void read_host(struct reading *r, struct config_route *route, cfg_t *sect
 	const struct written *w = reading_value(section, "host", 0);
 	char text[DOMAIN_MAX];
 
-	if (w == NULL) {
+	if (!reading_has(section, "host"))
 		reading_error(r, line, "route '%s' has no host = NAME", route->domain);
-	} else if (value_parse_address(w->text, text)) {
+	if (w == NULL)
+		return;
+	if (value_parse_address(w->text, text)) {
 		route->host = mem_copy_text(text);
 		route->is_address = true;
-	} else if (domain_canonical(w->text, strlen(w->text), text) &&
-		   text[strspn(text, "0123456789.")] != '\0') {
+	} else if (domain_written(w->text, text)) {
 		route->host = mem_copy_text(text);
 	} else {
 		reading_error(r, w->line,

@@ -130,7 +130,9 @@ static void read_dns(struct reading *r)
 		const char *title = cfg_title(stub);
 		char zone[DOMAIN_MAX] = ".";
 
-		if (strcmp(title, ".") != 0 && !domain_canonical(title, strlen(title), zone)) {
+		if (title[0] == PROOF_SPOILED)
+			continue;
+		if (strcmp(title, ".") != 0 && !domain_written(title, zone)) {
 			reading_error(
 			    r, reading_section_line(r, stub), "stub '%s' is no domain name", title);
 		} else if (w == NULL || !value_parse_server(w->text, server)) {
@@ -153,7 +155,9 @@ static void read_domain(struct reading *r, cfg_t *section)
 	const char *title = cfg_title(section);
 	char name[DOMAIN_MAX];
 
-	if (!domain_canonical(title, strlen(title), name)) {
+	if (title[0] == PROOF_SPOILED)
+		return;
+	if (!domain_written(title, name)) {
 		reading_error(
 		    r, reading_section_line(r, section), "domain '%s' is no domain name", title);
 		return;

@@ -24,8 +24,8 @@ const char *suggest_nearest(const char *written, const char *const *words, size_
 		if (n_word > WORD_MAX)
 			continue;
 		d = distance(written, n, words[i], n_word);
-		/* A third of the word may be wrong; in a short one, two letters. */
-		if (d < best && d <= least(n_word, n) / 3 + 1 && d < n_word) {
+		/* A third of the word may be wrong: of four letters one, of five two. */
+		if (d < best && d <= (least(n_word, n) + 1) / 3 && d < n_word) {
 			best = d;
 			nearest = words[i];
 		}

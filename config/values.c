@@ -153,7 +153,7 @@ char *value_parse_sender(const char *text)
 	size_t n = at == NULL ? 0 : (size_t)(at - text);
 	char domain[DOMAIN_MAX];
 
-	if (at == NULL || n > LOCAL_MAX || !domain_canonical(at + 1, strlen(at + 1), domain))
+	if (at == NULL || n > LOCAL_MAX || !domain_written(at + 1, domain))
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (text[i] <= ' ' || text[i] > '~' || strchr("()<>[]:;@\\,\"", text[i]) != NULL)
@@ -170,7 +170,7 @@ char *value_parse_pattern(const char *text)
 	const char *name = text + (star ? 2 : 0);
 	char domain[DOMAIN_MAX];
 
-	if (!domain_canonical(name, strlen(name), domain))
+	if (!domain_written(name, domain))
 		return NULL;
 	return mem_print("%s%s", star ? "*." : "", domain);
 }

@@ -149,6 +149,21 @@ bool domain_canonical(const char *text, size_t n, char domain[DOMAIN_MAX])
 	return true;
 }
 
+bool domain_written(const char *text, char domain[DOMAIN_MAX])
+{
+	size_t n = strlen(text);
+	const char *last;
+
+	if (!domain_canonical(text, n > 1 && text[n - 1] == '.' ? n - 1 : n, domain))
+		return false;
+	last = strrchr(domain, '.');
+	last = last == NULL ? domain : last + 1;
+	if (last[strspn(last, "0123456789")] != '\0')
+		return true;
+	domain[0] = '\0';
+	return false;
+}
+
 bool domain_is_within(const char *inner, const char *outer)
 {
 	size_t n_inner = strlen(inner), n_outer = strlen(outer);

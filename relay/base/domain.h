@@ -16,6 +16,12 @@ enum { DOMAIN_MAX = 254 }; /* 253 letters and the NUL */
  */
 bool domain_canonical(const char *text, size_t n, char domain[DOMAIN_MAX]);
 
+/*
+ * The same for a name that an operator wrote: with a final dot too, as in DNS; and no address, since no
+ * top-level domain is a number (RFC 1123 2.1).
+ */
+bool domain_written(const char *text, char domain[DOMAIN_MAX]);
+
 /* Both canonical: is inner the same as or below outer? */
 bool domain_is_within(const char *inner, const char *outer);
 

@@ -15,6 +15,7 @@
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/cli/cli.h"
+#include "relay/lookup/resolver.h"
 #include "tls/context.h"
 #include "tls/dane.h"
 #include "tls/scram.h"
@@ -26,6 +27,7 @@ struct checking {
 
 static int check(struct checking *c, const struct config *config);
 static void check_certificate(struct checking *c, const struct config *config);
+static void check_resolver(struct checking *c, const struct config *config);
 static void check_authorities(struct checking *c, const struct config *config);
 static void check_pinned_authorities(struct checking *c, const struct config_partner *partner);
 static void check_keys(struct checking *c, const struct config *config);
@@ -72,6 +74,7 @@ int cli_check(struct cli *cli)
 static int check(struct checking *c, const struct config *config)
 {
 	check_certificate(c, config);
+	check_resolver(c, config);
 	check_authorities(c, config);
 	check_keys(c, config);
 	check_passwords(c, config);
@@ -88,6 +91,24 @@ static void check_certificate(struct checking *c, const struct config *config)
 	if (server == NULL)
 		tell(c, true, "%s", error);
 	tls_context_destroy(&server);
+}
+
+/* Made as the lookup role makes it; nothing is asked. */
+static void check_resolver(struct checking *c, const struct config *config)
+{
+	struct loop *loop = loop_create();
+	char error[512];
+	struct resolver *resolver = resolver_create(loop, config, error, sizeof error);
+
+	if (resolver == NULL)
+		tell(c, true, "%s", error);
+	else if (!resolver_validates(resolver))
+		tell(c, false,
+		    "the DNSSEC trust anchor %s has no DS or DNSKEY record: nothing could be validated, "
+		    "and DANE would be impaired",
+		    config->dns_trust_anchor);
+	resolver_destroy(&resolver);
+	loop_destroy(&loop);
 }
 
 static void check_authorities(struct checking *c, const struct config *config)

@@ -44,7 +44,7 @@ int cli_dkim_new(struct cli *cli)
 	struct config *config;
 	int status;
 
-	if (!domain_canonical(cli->argv[0], strlen(cli->argv[0]), domain))
+	if (!domain_written(cli->argv[0], domain))
 		return cli_fail(EX_USAGE, "'%s' is no domain name", cli->argv[0]);
 	config = cli_load_unfinished(cli, &status);
 	if (config == NULL)

@@ -37,7 +37,7 @@ static int check_one(struct cli *cli, const struct config *config, const char *n
 		return cli_fail(EX_USAGE,
 		    "the rule '%s' is for what is below %s: name one of those, as mail%s", name,
 		    name + 1, name);
-	if (!domain_canonical(name, strlen(name), domain))
+	if (!domain_written(name, domain))
 		return cli_fail(EX_USAGE, "'%s' is no domain name", name);
 	if (config_find_partner(config, domain) == NULL)
 		return cli_fail(EX_NOUSER,

@@ -54,7 +54,7 @@ int resolve_read_domain(const char *argument, char domain[DOMAIN_MAX])
 	const char *at = strrchr(argument, '@');
 	const char *name = at != NULL ? at + 1 : argument;
 
-	if (domain_canonical(name, strlen(name), domain))
+	if (domain_written(name, domain))
 		return EX_OK;
 	return cli_fail(EX_USAGE, "'%s' is no domain name", name);
 }

@@ -42,7 +42,7 @@ static int make_request(const struct cli *cli, const char *command, json_t **req
 {
 	char domain[DOMAIN_MAX];
 
-	if (cli->argc > 0 && !domain_canonical(cli->argv[0], strlen(cli->argv[0]), domain))
+	if (cli->argc > 0 && !domain_written(cli->argv[0], domain))
 		return cli_fail(EX_USAGE, "'%s' is no domain name", cli->argv[0]);
 	*request = json_pack("{s:s}", "command", command);
 	if (cli->argc > 0)

@@ -83,12 +83,20 @@ struct resolver *resolver_create(
 	const char *anchor = config->dns_trust_anchor;
 
 	if (anchor != NULL && !read_anchors(resolver, anchor)) {
-		snprintf(error, room, "the DNSSEC trust anchor %s can't be read", anchor);
+		snprintf(error, room,
+		    "the DNSSEC trust anchor %s can't be read: it must hold DS or DNSKEY records, as "
+		    "that of the package dns-root-data does",
+		    anchor);
 		resolver_destroy(&resolver);
 	} else if (begin(resolver, config, error, room) != 0) {
 		resolver_destroy(&resolver);
 	}
 	return resolver;
+}
+
+bool resolver_validates(const struct resolver *resolver)
+{
+	return resolver->n_anchors > 0;
 }
 
 struct resolver *resolver_create_like(const struct resolver *like, const struct config *config,

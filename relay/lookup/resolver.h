@@ -33,6 +33,9 @@ typedef void resolver_done(const struct answer *answer, void *arg);
 struct resolver *resolver_create(
     struct loop *loop, const struct config *config, char *error, size_t room);
 
+/* Whether there was a trust anchor: without one nothing it finds is secure. */
+bool resolver_validates(const struct resolver *resolver);
+
 /*
  * Another, that asks the same servers and has nothing in its cache yet. With validates it believes the
  * trust anchor that like read; without, nobody, and nothing it finds is secure. Opens no file.

@@ -25,7 +25,7 @@ tls {
     key = key.pem
 }
 delivery { ca-file = cert.pem }
-dns { trust-anchor = cert.pem }
+dns { trust-anchor = root.key }
 """
 
 
@@ -40,6 +40,7 @@ class House:
              "-nodes", "-days", "2", "-subj", "/CN=mail.example.org",
              "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
             check=True, capture_output=True)
+        (directory / "root.key").write_text(f". IN DS 20326 8 2 {'5a' * 32}\n")
         self.write(CONFIG)
 
     def write(self, text):
@@ -172,13 +173,24 @@ def test_check_looks_into_the_files(house):
     assert "broken or too weak" in house.run("check", status=PROBLEMS)
 
 
+@pytest.mark.parametrize("anchor, status, words", [
+    ("this is no zone file\n", PROBLEMS, "root.key can't be read: it must hold DS or DNSKEY"),
+    ("; nobody\n", 0, "warning: the DNSSEC trust anchor")])
+def test_check_looks_into_the_trust_anchor(house, anchor, status, words):
+    house.make_domain()
+    house.make_account()
+    (house.directory / "root.key").write_text(anchor)
+    done = house.run("check", status=status)
+    assert words in done
+
+
 def test_the_example_configuration_is_good(house):
     """What contrib/zegel.conf shows works, once its files are there."""
     text = open(os.path.join(os.path.dirname(__file__), "../../contrib/zegel.conf")).read()
     text = text.replace("/etc/letsencrypt/live/mail.example.org/fullchain.pem", "cert.pem")
     text = text.replace("/etc/letsencrypt/live/mail.example.org/privkey.pem", "key.pem")
     house.write(text + "user = nobody\ndelivery { ca-file = cert.pem }\n"
-                       "dns { trust-anchor = cert.pem }\n")
+                       "dns { trust-anchor = root.key }\n")
     for domain in ("example.org", "example.com"):
         house.run("dkim", "new", domain, "op26a")
     for account in ("web@example.org", "news@example.com"):

@@ -102,6 +102,38 @@ static void canonical_names(void **state)
 	}
 }
 
+static void names_that_an_operator_wrote(void **state)
+{
+	static const struct {
+		const char *text, *canonical; /* "": none */
+	} written[] = {
+		{ "Bank.Example", "bank.example" },
+		{ "Bank.Example.", "bank.example" },
+		{ "b\xc3\xbc"
+		  "cher.example.",
+		    "xn--bcher-kva.example" },
+		{ "localhost.", "localhost" },
+		{ "3com.example", "3com.example" },
+		{ "192.0.2.example", "192.0.2.example" },
+		{ "192.0.2.1", "" },
+		{ "192.0.2.256.", "" },
+		{ "25", "" },
+		{ "bank.example..", "" },
+		{ ".bank.example", "" },
+		{ ".", "" },
+		{ "", "" },
+	};
+	char domain[DOMAIN_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+		bool is_name = domain_written(written[i].text, domain);
+
+		assert_int_equal(is_name, written[i].canonical[0] != '\0');
+		assert_string_equal(domain, written[i].canonical);
+	}
+}
+
 static void P32_nul_and_length_are_the_callers(void **state)
 {
 	static const char nul[] = "example.org\0.bank.example";
@@ -211,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical_names),
+		cmocka_unit_test(names_that_an_operator_wrote),
 		cmocka_unit_test(P32_nul_and_length_are_the_callers),
 		cmocka_unit_test(P32_no_code_point_vanishes_or_divides),
 		cmocka_unit_test(within),

@@ -278,6 +278,10 @@ static const struct mistake {
 	  "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	  "aaaaaaaaaaaaaaaaaaaaaaaaa\n",
 	    1, "a socket's path has at most 107 letters" },
+	{ "log = /nonexistent/log\n", 1,
+	    "log = /nonexistent/log: there is no directory /nonexistent/" },
+	{ "spool = /nonexistent/spool//\n", 1, "there is no directory /nonexistent/" },
+	{ "control = cert.pem/control\n", 1, "cert.pem/control: there is no directory" },
 	{ "log = sylog\n", 1, "log = sylog: must be syslog, stderr or a path" },
 	{ "domain a..b { dkim = {one} }\n", 1, "domain 'a..b' is no domain name" },
 	{ "domain example.com { }\n", 1, "has no dkim = {SELECTOR}" },
@@ -519,8 +523,9 @@ static void nearest_words(void **state)
 	static const struct {
 		const char *written, *meant;
 	} cases[] = { { "hostnam", "hostname" }, { "hsotname", "hostname" }, { "HOSTNAME", NULL },
-		{ "spol", "spool" }, { "tsl", "tls" }, { "delivry", "delivery" },
-		{ "domains", "domain" }, { "x", NULL }, { "quarantine", NULL }, { "", NULL } };
+		{ "spol", "spool" }, { "tsla", NULL }, { "sls", "tls" }, { "tsl", "tls" },
+		{ "delivry", "delivery" }, { "domains", "domain" }, { "x", NULL },
+		{ "quarantine", NULL }, { "", NULL } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -242,6 +242,22 @@ static const struct {
 	    "broken.pem': certificate 2, which begins in line 4, is broken" },
 	{ PARTNER("tls = verify ca = dkim"), 1, "Is a directory" },
 	{ PARTNER("tls = verify ca = \"\""), 1, "must be a path" },
+	{ PARTNER("tls = fingerprint fingerprint = da39a3ee5e6b4b0d3255bfef95601890afd80709"), 1,
+	    "is no SHA-256 of a certificate (64 hexadecimal digits): \"zegel tls probe b.example\" "
+	    "prints it" },
+	{ "partner '*.b.example' { tls = verify }\n", 1,
+	    "partner '*.b.example' is no domain name; write bank.example, or .bank.example" },
+	{ "partner 192.0.2.1 { tls = encrypt }\n", 1, "partner '192.0.2.1' is no domain name" },
+	{ "partner b.example { tls = verify }\npartner B.example. { tls = verify }\n", 2,
+	    "partner 'b.example' is written twice" },
+	{ "exception { until = 2026-12-01 }\n", 1,
+	    "unknown key 'exception': it belongs in 'partner'" },
+	{ "stub b.example { server = 127.0.0.1 }\n", 1, "unknown key 'stub': it belongs in 'dns'" },
+	{ "dns { tls-floor = verify }\n", 1,
+	    "unknown key 'tls-floor' in 'dns': it belongs in 'account'" },
+	{ "mta-sts = off\n", 1, "unknown key 'mta-sts': it belongs in 'delivery'" },
+	{ "delivery { hostname = b.example }\n", 1,
+	    "unknown key 'hostname' in 'delivery': it belongs outside of all sections" },
 	{ PARTNER("tls = verify public-kye = " PIN), 1,
 	    "unknown key 'public-kye' in 'partner': did you mean 'public-key'?" },
 
@@ -254,6 +270,8 @@ static const struct {
 	{ EXCEPTION("until = 2026-02-29 tls = may reason = x"), 2, "until = 2026-02-29: must be" },
 	{ EXCEPTION("until = 2026-12-01 tls = dane reason = x"), 2,
 	    "tls = dane: must be one of none, may, encrypt, verify, secure, fingerprint, dane-only" },
+	{ EXCEPTION("until = '2026-12-01T18:00+01:00' tls = may reason = x"), 2,
+	    "must be a day, as 2026-12-01, or a time in UTC, as 2026-12-01T18:00Z" },
 	{ EXCEPTION("until = 2026-12-01 tls = secure reason = x"), 2,
 	    "exception: tls = secure needs mx = {NAME}" },
 	{ EXCEPTION("until = 2026-12-01 tls = fingerprint reason = x"), 2,
@@ -358,6 +376,46 @@ static void every_mistake_is_told_with_its_line(void **state)
 	}
 }
 
+/* What follows from a mistake is no second one. */
+static void one_mistake_is_told_once(void **state)
+{
+	static const char *const texts[] = {
+		PARTNER("tls = fingerprint fingerprint = {'aa:bb'}"),
+		PARTNER("tls = fingerprint public-key = {*}"),
+		PARTNER("tls = secure mx = {*.b.example}"),
+		PARTNER("tls = secure mx = {'mx.*.b.example'}"),
+		PARTNER("tls = *"),
+		PARTNER("mode = observ\ntls = verify"),
+		EXCEPTION("until = 2026-12-01T18:00+01:00 tls = may reason = x"),
+		EXCEPTION("until = 2026-12-01 tls = may reason = a*"),
+		"partner *.b.example { tls = verify }\n",
+		"partner {b.example, c.example} { tls = verify }\n",
+		"partner b.example, c.example { tls = verify }\n",
+		"partner b.example tls = verify\n",
+		"route *.b.example { host = c.example }\n",
+		"route b.example { host = {c.example, d.example} }\n",
+		"domain b.example { dkim = {*} }\n",
+		"domain b.example { dkim = {'a b'} }\n",
+		"account b { senders = {*@example.org} }\n",
+		"tls-reports { send = listed from = a@example.org domains = {'*'} }\n",
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct config_remarks remarks;
+		char *text;
+
+		assert_true(asprintf(&text, "%s%s", BARE, texts[i]) > 0);
+		assert_null(load(*state, text, &remarks));
+		if (remarks.n_errors != 1) {
+			for (size_t j = 0; j < remarks.n; j++)
+				print_message("%s\n", remarks.texts[j]);
+			fail_msg("told %zu times: %s", remarks.n_errors, texts[i]);
+		}
+		config_remarks_finish(&remarks);
+		free(text);
+	}
+}
+
 /* What works, and should be looked at. Each is all that is told. */
 static void what_may_not_be_meant_is_a_warning(void **state)
 {
@@ -367,8 +425,12 @@ static void what_may_not_be_meant_is_a_warning(void **state)
 		const char *told;
 	} cases[] = {
 		{ EXCEPTION("until = 2026-05-31 tls = may reason = x"), 2,
-		    "warning: until = 2026-05-31: the exception of partner 'b.example' is over" },
+		    "warning: until = 2026-05-31: the exception of partner 'b.example' is over since "
+		    "2026-05-31T00:00:00Z: remove it" },
 		{ EXCEPTION("until = 2026-06-01T00:00Z tls = may reason = x"), 2, "is over" },
+		{ "account b@example.org { senders = {'*@example.org'} }\n", 1,
+		    "senders: '*@example.org' is one address with a star in it; for every address of "
+		    "example.org write \"@example.org\"" },
 		{ EXCEPTION("until = 2027-06-03 tls = may reason = x"), 2,
 		    "more than a year ahead" },
 		{ EXCEPTION("until = 2026-12-01 tls = dane-only reason = x"), 1,
@@ -525,6 +587,7 @@ int main(void)
 		TEST(without_routes_there_is_none),
 		TEST(reports_and_floors),
 		TEST(every_mistake_is_told_with_its_line),
+		TEST(one_mistake_is_told_once),
 		TEST(what_may_not_be_meant_is_a_warning),
 		cmocka_unit_test(dates_are_real_and_utc),
 		cmocka_unit_test(certificates_of_a_text),
