@@ -28,6 +28,18 @@ static void print_processes(const json_t *end)
 	}
 }
 
+static void print_reload(const json_t *end)
+{
+	const json_t *reload = json_object_get(end, "reload");
+	char failed[CLOCK_DATE_MAX];
+
+	if (!json_is_object(reload))
+		return;
+	clock_print_iso(cli_number(reload, "failed"), failed);
+	printf("reload     FAILED %s: %s; what was in force before still is\n", failed,
+	    cli_text(reload, "why"));
+}
+
 /* "resolver   validates, checked 2026-11-21T21:24:43Z" */
 static void print_resolver(const json_t *end)
 {
@@ -102,7 +114,8 @@ int cli_status(struct cli *cli)
 	if (status != EX_OK)
 		return status;
 	is_well = all_are_running(end) && strcmp(cli_text(end, "storage"), "ok") == 0 &&
-		  !is_in_state(end, "impaired") && !is_in_state(end, "broken");
+		  !is_in_state(end, "impaired") && !is_in_state(end, "broken") &&
+		  !json_is_object(json_object_get(end, "reload"));
 	if (cli->json) {
 		json_object_del(end, "end");
 		cli_print_json(end);
@@ -119,6 +132,7 @@ int cli_status(struct cli *cli)
 	    cli_number(end, "deliveries"), cli_number(end, "sites_down"));
 	printf("storage    %s, %" JSON_INTEGER_FORMAT " MB free\n", cli_text(end, "storage"),
 	    cli_number(end, "free_bytes") >> 20);
+	print_reload(end);
 	print_resolver(end);
 	print_partners(end);
 	printf("processes\n");

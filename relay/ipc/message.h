@@ -61,6 +61,7 @@ typedef struct outcome ipc_outcome;
 	M(START, start, 64, false)      /* parent to queue: every delivery that lives is yours */  \
 	M(DRAIN, drain, 64, false)      /* parent: take nothing new, end */                        \
 	M(PROCESS, process, 256, false) /* parent to queue: for "status" */                        \
+	M(RELOAD, reload, 2048, false)  /* the same: how the last reload went */                   \
 	/* intake and auth */                                                                      \
 	M(AUTH_ASK, auth_ask, 16384, false)                                                        \
 	M(AUTH_SAY, auth_say, 16384, false)                                                        \
@@ -107,6 +108,7 @@ typedef struct outcome ipc_outcome;
 #define IPC_FIELDS_process(F)                                                                      \
 	F(u8, is_first)                                                                            \
 	F(text, role) F(u32, pid) F(u8, is_running) F(u32, n_restarts) F(i64, started_s)
+#define IPC_FIELDS_reload(F) F(i64, failed_s) F(text, why) /* 0: it did not fail */
 
 #define IPC_FIELDS_auth_ask(F)                                                                     \
 	F(u64, number)                                                                             \

@@ -46,6 +46,7 @@ struct control *control_create(struct loop *loop, int listen_fd, const struct co
 	control->loop = loop;
 	control->house = *house;
 	control->processes = json_array();
+	control->reload_why = mem_copy_text("");
 	control->started_s = clock_wall_s();
 	outcome_ok(&control->storage);
 	TAILQ_INIT(&control->clients);
@@ -63,6 +64,7 @@ void control_destroy(struct control **control)
 		client_destroy(c);
 	listener_destroy(&(*control)->listener);
 	json_decref((*control)->processes);
+	free((*control)->reload_why);
 	free(*control);
 	*control = NULL;
 }
@@ -75,6 +77,13 @@ void control_note_process(struct control *control, const struct ipc_process *pro
 	    json_pack("{s:s, s:i, s:b, s:i, s:I}", "role", process->role, "pid", (int)process->pid,
 		"running", process->is_running, "restarts", (int)process->n_restarts, "started",
 		(json_int_t)process->started_s));
+}
+
+void control_note_reload(struct control *control, int64_t failed_s, const char *why)
+{
+	free(control->reload_why);
+	control->reload_why = mem_copy_text(why);
+	control->reload_failed_s = failed_s;
 }
 
 void control_note_storage(

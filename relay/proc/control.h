@@ -32,6 +32,9 @@ void control_destroy(struct control **control);
 /* What "status" tells of the processes; the first of a round begins anew. */
 void control_note_process(struct control *control, const struct ipc_process *process);
 
+/* Of the last reload, if it failed: when, and why. failed_s 0: it did not. */
+void control_note_reload(struct control *control, int64_t failed_s, const char *why);
+
 /* And of the room on the disk. */
 void control_note_storage(
     struct control *control, uint64_t room_bytes, const struct outcome *verdict);

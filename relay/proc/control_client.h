@@ -23,6 +23,8 @@ struct control {
 	TAILQ_HEAD(, control_client) clients;
 	size_t n_clients;
 	json_t *processes;
+	int64_t reload_failed_s; /* of the last reload; 0: it did not fail */
+	char *reload_why;
 	uint64_t room_bytes;
 	struct outcome storage;
 	int64_t started_s;

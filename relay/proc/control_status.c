@@ -11,6 +11,7 @@ static const char *const STATES[] = {
 #undef X
 };
 
+static json_t *reload_of(const struct control *control);
 static json_t *resolver_of(const struct queue_lookup *lookup);
 static json_t *exceptions_of(const struct config *config);
 static json_t *observed_of(const struct config *config);
@@ -34,12 +35,25 @@ void control_say_status(void *arg, const struct spool_counts *counts)
 	    (json_int_t)under_way.sites_down, "storage",
 	    outcome_is_ok(&control->storage) ? "ok" : control->storage.text, "processes",
 	    control->processes);
+	json_object_set_new(line, "reload", reload_of(control));
 	json_object_set_new(line, "resolver", resolver_of(control->house.lookup));
 	json_object_set_new(line, "exceptions", exceptions_of(control->house.config));
 	json_object_set_new(line, "observed", observed_of(control->house.config));
 	json_object_set_new(line, "end", json_true());
 	control_say(c, line);
 	control_end(c);
+}
+
+/* null if the configuration in force is the last that was to be. */
+static json_t *reload_of(const struct control *control)
+{
+	json_t *line;
+
+	if (control->reload_failed_s == 0)
+		return json_null();
+	line = json_pack("{s:I}", "failed", (json_int_t)control->reload_failed_s);
+	json_object_set_new(line, "why", json_text(control->reload_why));
+	return line;
 }
 
 static json_t *resolver_of(const struct queue_lookup *lookup)

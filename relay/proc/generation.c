@@ -5,10 +5,13 @@
 #include "relay/proc/parent_house.h"
 
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/proc/listen.h"
@@ -16,14 +19,23 @@
 enum { N_AUTHS = 2 };
 
 static void reload_again(struct parent *p);
+static void reload_failed(struct parent *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 struct config *configuration_load(const char *path)
 {
 	struct config_remarks remarks = { 0 };
 	struct config *config = config_load(path, &remarks);
 
-	for (size_t i = 0; i < remarks.n; i++)
-		log_warning("%s", remarks.texts[i]);
+	for (size_t i = 0; i < remarks.n; i++) {
+		static const char mark[] = ": warning: ";
+		const char *text = remarks.texts[i], *at = strstr(text, mark);
+
+		if (at == NULL)
+			log_error("%s", text);
+		else
+			log_warning("%.*s: %s", (int)(at - text), text, at + sizeof mark - 1);
+	}
 	config_remarks_finish(&remarks);
 	return config;
 }
@@ -139,8 +151,8 @@ void generation_drain(struct parent *p, const struct generation *g, enum drain_h
 
 /* ---- a reload ---- */
 
-/* False, with the reason logged, if the daemon cannot do it while it runs. */
-static bool may_change(const struct config *now, const struct config *wanted)
+/* False, with the reason told, if the daemon cannot do it while it runs. */
+static bool may_change(struct parent *p, const struct config *now, const struct config *wanted)
 {
 	const struct {
 		const char *key, *now, *wanted;
@@ -153,9 +165,8 @@ static bool may_change(const struct config *now, const struct config *wanted)
 	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
 		if (strcmp(fixed[i].now, fixed[i].wanted) == 0)
 			continue;
-		log_error("reload failed: \"%s\" can only change when zegel is started again; the "
-			  "old configuration stays in force [reload-failed]",
-		    fixed[i].key);
+		reload_failed(
+		    p, "\"%s\" can only change when zegel is started again", fixed[i].key);
 		return false;
 	}
 	return true;
@@ -178,12 +189,10 @@ void reload_start(void *arg)
 	p->is_reload_wanted = false;
 	config = configuration_load(p->config_path);
 	if (config == NULL) {
-		log_error("reload failed: %s has errors; the old configuration stays in force "
-			  "[reload-failed]",
-		    p->config_path);
+		reload_failed(p, "%s has errors (\"zegel check\" shows them)", p->config_path);
 		return;
 	}
-	if (!may_change(newest->config, config)) {
+	if (!may_change(p, newest->config, config)) {
 		config_destroy(&config);
 		return;
 	}
@@ -195,12 +204,25 @@ void reload_start(void *arg)
 		config = NULL;
 	}
 	if (p->coming == NULL) {
-		log_error("reload failed: %s; the old configuration stays in force [reload-failed]",
-		    error);
+		reload_failed(p, "%s", error);
 		config_destroy(&config);
 		return;
 	}
 	generation_start(p, p->coming);
+}
+
+/* Told in the log now, and in "zegel status" until one succeeds. */
+static void reload_failed(struct parent *p, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(p->reload_why, sizeof p->reload_why, format, args);
+	va_end(args);
+	p->reload_failed_s = clock_wall_s();
+	log_error("reload failed: %s; the old configuration stays in force [reload-failed]",
+	    p->reload_why);
+	parent_report(p);
 }
 
 void reload_finish(struct parent *p)
@@ -216,6 +238,7 @@ void reload_finish(struct parent *p)
 			process_drain(queue, DRAIN_NOW);
 	}
 	p->coming = NULL;
+	p->reload_failed_s = 0;
 	log_info("reload: the new configuration is in force");
 	for (old = TAILQ_FIRST(&p->generations); old != NULL; old = g) {
 		g = TAILQ_NEXT(old, link);
@@ -243,8 +266,7 @@ void reload_abort(struct parent *p)
 	struct generation *g = p->coming;
 	struct process *process, *next;
 
-	log_error("reload failed: a role cannot work with the new configuration (see above); the "
-		  "old one stays in force [reload-failed]");
+	reload_failed(p, "a role cannot work with the new configuration (see the log)");
 	p->coming = NULL;
 	g->is_draining = true;
 	for (process = TAILQ_FIRST(&p->processes); process != NULL; process = next) {

@@ -137,7 +137,7 @@ void parent_note_ready(struct process *process)
 {
 	struct parent *p = process->parent;
 
-	parent_report_processes(p);
+	parent_report(p);
 	if (p->coming != NULL && process->generation == p->coming &&
 	    generation_is_ready(p, p->coming))
 		reload_finish(p);
@@ -242,7 +242,7 @@ static void on_died(struct process *process, int status)
 		process->n_restarts++;
 		process->n_young_deaths = was_young ? process->n_young_deaths + 1 : 0;
 		process_start_later(process);
-		parent_report_processes(p);
+		parent_report(p);
 	}
 }
 

@@ -47,7 +47,9 @@ struct parent {
 	int control_fd;
 	uint32_t last_generation;
 	bool is_stopping, was_ready;
-	bool is_reload_wanted; /* one was asked for while another was under way */
+	bool is_reload_wanted;   /* one was asked for while another was under way */
+	int64_t reload_failed_s; /* the last one; 0: it did not fail */
+	char reload_why[512];
 	struct timer *stop;
 	int64_t stopping_ms;
 	int status;
@@ -70,8 +72,8 @@ void process_start_later(struct process *process);
 void process_drain(struct process *process, enum drain_how how);
 void process_remove(struct process *process);
 
-/* For "zegel status". */
-void parent_report_processes(struct parent *p);
+/* For "zegel status": the processes, and how the last reload went. */
+void parent_report(struct parent *p);
 
 /* ---- generation.c ---- */
 

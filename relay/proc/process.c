@@ -121,10 +121,12 @@ static void introduce(struct process *one, struct process *other)
 	close(ends[1]);
 }
 
-/* For "zegel status". */
-void parent_report_processes(struct parent *p)
+void parent_report(struct parent *p)
 {
 	struct process *queue = parent_find_queue(p), *process;
+	struct ipc_message reload = { .type = IPC_RELOAD,
+		.fd = -1,
+		.reload = { .failed_s = p->reload_failed_s, .why = p->reload_why } };
 
 	if (queue == NULL || !queue->is_ready)
 		return;
@@ -139,6 +141,7 @@ void parent_report_processes(struct parent *p)
 		m.process.is_first = process == TAILQ_FIRST(&p->processes);
 		tell(queue, &m);
 	}
+	tell(queue, &reload);
 }
 
 static void meet_all(struct process *process)

@@ -209,6 +209,8 @@ static void queue_told(void *self, struct ipc_message *m)
 		dispatch_start(queue->dispatch);
 	else if (m->type == IPC_PROCESS)
 		control_note_process(queue->control, &m->process);
+	else if (m->type == IPC_RELOAD)
+		control_note_reload(queue->control, m->reload.failed_s, m->reload.why);
 }
 
 /* ---- what intakes ask ---- */

@@ -466,7 +466,8 @@ def test_reload_that_cannot_work_keeps_the_old_one(lab, fault):
     lab.zegel.write()
     lab.zegel.reload()
     lab.zegel.wait_log(r"reload-failed", seconds=10)
-    time.sleep(0.5)
+    done = until(lambda: (d := lab.zegel.command("status", check=False)).returncode == 1 and d, 10)
+    assert "reload     FAILED 20" in done.stdout and "was in force before" in done.stdout
     send(lab, "anna@bank.example")
     lab.sink.wait_for("anna@bank.example")
     assert lab.zegel.roles() == before

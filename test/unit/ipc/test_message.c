@@ -46,6 +46,7 @@ static void fill(struct ipc_message *m, enum ipc_type type)
 	case IPC_START: m->start.unused = 1; break;
 	case IPC_DRAIN: m->drain.how = 2; break;
 	case IPC_PROCESS: m->process = (struct ipc_process){ 1, "intake", 5, 1, 6, -7 }; break;
+	case IPC_RELOAD: m->reload = (struct ipc_reload){ 1795319605, "it has errors" }; break;
 	case IPC_AUTH_ASK:
 		m->auth_ask = (struct ipc_auth_ask){ 1, 2, 1, "PLAIN", 1, { "\0a\0b", 4 }, "::1" };
 		break;

@@ -186,6 +186,25 @@ static void status_tells_of_processes_and_room(void **state)
 	json_decref(answer);
 }
 
+static void status_tells_of_a_failed_reload(void **state)
+{
+	struct scene *s = *state;
+	json_t *answer;
+
+	assert_has(ask(s, "{\"command\":\"status\"}\n"), "\"reload\":null");
+	control_note_reload(s->control, 1795319605, "the file \xff has errors");
+	answer = json_loads(ask(s, "{\"command\":\"status\"}\n"), 0, NULL);
+	assert_int_equal(
+	    json_integer_value(json_object_get(json_object_get(answer, "reload"), "failed")),
+	    1795319605);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(answer, "reload"), "why")),
+	    "the file ? has errors");
+	json_decref(answer);
+	control_note_reload(s->control, 0, "");
+	assert_has(ask(s, "{\"command\":\"status\"}\n"), "\"reload\":null");
+}
+
 static void T24_status_tells_of_resolver_and_partners(void **state)
 {
 	struct scene *s = *state;
@@ -487,6 +506,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(lists_and_changes),
 		T(status_tells_of_processes_and_room),
+		T(status_tells_of_a_failed_reload),
 		T(T24_status_tells_of_resolver_and_partners),
 		T(T22_the_kept_policy_is_told),
 		T(tls_reports_are_shown),
