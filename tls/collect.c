@@ -20,7 +20,6 @@ static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LEN
 static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher);
 static void print_subject(X509 *certificate, char *text, size_t room);
 static void print_owner(const X509_NAME *owner, char *text, size_t room);
-static int64_t not_after_of(X509 *certificate);
 static bool print_part(const X509_NAME *name, int nid, char *text, size_t room);
 
 void collect_evidence(SSL *ssl, struct tls_evidence *e)
@@ -50,7 +49,7 @@ static void collect_certificate(X509 *certificate, struct tls_evidence *e)
 	collect_public_key(certificate, e->public_key);
 	print_subject(certificate, e->subject, sizeof e->subject);
 	print_owner(X509_get_issuer_name(certificate), e->issuer, sizeof e->issuer);
-	e->not_after_s = not_after_of(certificate);
+	e->not_after_s = collect_end(certificate);
 }
 
 static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LENGTH + 1])
@@ -68,7 +67,7 @@ void collect_authority(X509 *certificate, char *text, size_t room)
 	print_owner(X509_get_subject_name(certificate), text, room);
 }
 
-static int64_t not_after_of(X509 *certificate)
+int64_t collect_end(X509 *certificate)
 {
 	struct tm date;
 
@@ -110,7 +109,7 @@ int64_t collect_lifetime_ms(SSL *ssl)
 	int64_t now_s = clock_wall_s(), end_s = now_s + TLS_RESUME_AGE_S;
 
 	for (int i = 0; i < sk_X509_num(chain); i++) {
-		int64_t not_after_s = not_after_of(sk_X509_value(chain, i));
+		int64_t not_after_s = collect_end(sk_X509_value(chain, i));
 
 		if (not_after_s < end_s)
 			end_s = not_after_s;

@@ -54,9 +54,10 @@ struct tls_evidence {
 	char public_key[65];   /* the same of its SubjectPublicKeyInfo, as in TLSA 3 1 1 */
 	char subject[128];     /* its DNS names, or its common name; printable, cut */
 	char issuer[128];
-	int64_t not_after_s;    /* wall clock: when it ends; 0 if none was shown */
-	char sni[DOMAIN_MAX];   /* the server name that was sent or received; "" if none */
-	char why_untrusted[96]; /* where trust is Untrusted: what stood against it */
+	int64_t not_after_s;       /* wall clock: when it ends; 0 if none was shown */
+	int64_t authorities_end_s; /* the first of the authorities that vouched; 0: none did */
+	char sni[DOMAIN_MAX];      /* the server name that was sent or received; "" if none */
+	char why_untrusted[96];    /* where trust is Untrusted: what stood against it */
 	bool is_resumed; /* the handshake was short: the certificate is that of a session before */
 };
 

@@ -258,6 +258,7 @@ static void note_finding(
 	e->proof = proof_of(j, f);
 	snprintf(e->name, sizeof e->name, "%s", f->name);
 	snprintf(e->authority, sizeof e->authority, "%s", f->authority);
+	e->authorities_end_s = f->authorities_end_s;
 	if (f->has_tlsa)
 		tlsa_print(&record, e->tlsa_text, sizeof e->tlsa_text);
 }

@@ -49,6 +49,9 @@ int64_t collect_lifetime_ms(SSL *ssl);
 /* Who a certificate belongs to that issues others. */
 void collect_authority(X509 *certificate, char *text, size_t room);
 
+/* Wall clock: when it ends; 0 if that is no date. */
+int64_t collect_end(X509 *certificate);
+
 /*
  * The one verifier: holds a chain against authorities, names and TLSA records. Made for one
  * question, of the client's side.
@@ -61,8 +64,9 @@ struct chain_finding {
 	uint8_t tlsa[3];     /* usage, selector, matching type */
 	const uint8_t *data; /* the verifier's */
 	size_t n_data;
-	char name[DOMAIN_MAX]; /* the name in the certificate that matched */
-	char authority[128];   /* who vouched for the chain; "" if only a key did, or nobody */
+	char name[DOMAIN_MAX];     /* the name in the certificate that matched */
+	char authority[128];       /* who vouched for the chain; "" if only a key did, or nobody */
+	int64_t authorities_end_s; /* the first of its authorities to end; 0 if none counts */
 };
 
 /*

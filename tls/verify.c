@@ -135,6 +135,12 @@ static void note_match(
 		collect_authority(anchor, f->authority, sizeof f->authority);
 	if (f->has_tlsa && anchor != NULL && is_out_of_date(anchor, now))
 		f->error = X509_V_ERR_CERT_HAS_EXPIRED;
+	for (int i = 1; i < sk_X509_num(chain); i++) {
+		int64_t end_s = collect_end(sk_X509_value(chain, i));
+
+		if (f->authorities_end_s == 0 || end_s < f->authorities_end_s)
+			f->authorities_end_s = end_s;
+	}
 }
 
 static bool is_out_of_date(X509 *certificate, time_t now)

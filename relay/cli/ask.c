@@ -10,6 +10,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "relay/base/domain.h"
+
 enum { ANSWER_TIMEOUT_S = 60, WHY_MAX = 512 };
 
 static int connect_to(const char *path);
@@ -134,6 +136,15 @@ static bool send_request(FILE *stream, json_t *request)
 
 	json_decref(request);
 	return sent;
+}
+
+/* Recipients are stored with their domain in canonical form. */
+bool cli_is_of(const json_t *line, const char *domain)
+{
+	const char *at = strrchr(cli_text(line, "recipient"), '@');
+	char canonical[DOMAIN_MAX];
+
+	return at != NULL && domain_written(domain, canonical) && strcmp(at + 1, canonical) == 0;
 }
 
 json_int_t cli_number(const json_t *line, const char *key)

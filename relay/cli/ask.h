@@ -20,6 +20,9 @@ int cli_ask(struct cli *cli, json_t *request, cli_answer *answer, void *arg, jso
 bool cli_ask_if_running(
     const struct config *config, json_t *request, cli_answer *answer, void *arg, json_t **end);
 
+/* Whether a line's recipient is of this domain, as an operator writes it. */
+bool cli_is_of(const json_t *line, const char *domain);
+
 /* For answers that have nothing but their end. */
 cli_answer cli_ignore_line;
 

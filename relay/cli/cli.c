@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "config/suggest.h"
+#include "relay/base/log.h"
 
 #if !defined ZEGEL_CONFIG || !defined ZEGEL_VERSION
 #error "the build says where the configuration is and what version this is"
@@ -152,6 +153,9 @@ static int run(const struct command *command, struct cli *cli)
 	}
 	if ((cli->requires_tls || cli->tls_optional) && command->run != cli_explain)
 		return cli_fail(EX_USAGE, "--requiretls and --tls-required are options of explain");
+	/* What a command has to say is its answer, not what it did for it. */
+	if (command->run != cli_serve)
+		log_open("stderr", LOG_LEVEL_WARNING, NULL, 0);
 	status = command->run(cli);
 	/* A full disk behind a redirection is a failure too, not half an answer. */
 	if (fflush(stdout) != 0 && status == EX_OK)

@@ -32,7 +32,8 @@ typedef int cli_command(struct cli *cli);
 	X("queue", "show", cli_queue_show, 1, 1, "ID", "one message with its recipients")          \
 	X("queue", "retry", cli_queue_retry, 1, 1, "ID|DOMAIN|all", "try now instead of later")    \
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
-	X("why", "", cli_why, 1, 1, "ID|ADDRESS", "why a message has not been delivered yet")      \
+	X("why", "", cli_why, 1, 1, "ID|ADDRESS|DOMAIN",                                           \
+	    "why a message has not been delivered yet")                                            \
 	X("explain", "", cli_explain, 1, 2, "[OPTION] [SENDER] RECIPIENT",                         \
 	    "would mail go, where, and who demands what")                                          \
 	X("tls", "probe", cli_tls_probe, 1, 1, "DOMAIN", "connect to its MX and show their TLS")   \

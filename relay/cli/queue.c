@@ -4,11 +4,11 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sysexits.h>
 #include <time.h>
 
 #include "relay/base/clock.h"
+#include "relay/base/domain.h"
 #include "relay/base/queue_id.h"
 #include "relay/cli/ask.h"
 #include "relay/cli/evidence.h"
@@ -52,20 +52,12 @@ int cli_queue_list(struct cli *cli)
 	return status;
 }
 
-/* Recipients are stored with their domain in canonical form. */
-static bool is_of(const json_t *line, const char *domain)
-{
-	const char *at = strrchr(cli_text(line, "recipient"), '@');
-
-	return at != NULL && strcasecmp(at + 1, domain) == 0;
-}
-
 static void print_waiting(void *arg, json_t *line)
 {
 	struct listing *listing = arg;
 	char next[CLOCK_DATE_MAX];
 
-	if (listing->domain != NULL && !is_of(line, listing->domain))
+	if (listing->domain != NULL && !cli_is_of(line, listing->domain))
 		return;
 	listing->n++;
 	if (listing->json) {
@@ -78,10 +70,14 @@ static void print_waiting(void *arg, json_t *line)
 	    cli_number(line, "size"), cli_text(line, "state"), cli_text(line, "sender"),
 	    cli_text(line, "recipient"));
 	if (cli_text(line, "reply")[0] != '\0')
-		printf("    %s\n", cli_text(line, "reply"));
+		printf("    %s", cli_text(line, "reply"));
+	if (cli_text(line, "reason")[0] != '\0')
+		printf(" [%s]", cli_text(line, "reason"));
+	if (cli_text(line, "reply")[0] != '\0')
+		putchar('\n');
 	if (strcmp(cli_text(line, "state"), "waiting") == 0)
-		printf("    %" JSON_INTEGER_FORMAT " attempts, next %s\n",
-		    cli_number(line, "attempts"),
+		printf("    %" JSON_INTEGER_FORMAT " attempt%s, next %s\n",
+		    cli_number(line, "attempts"), cli_number(line, "attempts") == 1 ? "" : "s",
 		    json_is_true(json_object_get(line, "under_way")) ? "now" : next);
 }
 
@@ -133,9 +129,9 @@ static void print_message(void *arg, json_t *line)
 		print_when("arrived", cli_number(line, "arrived"));
 		print_when("expires", cli_number(line, "expires"));
 	}
-	printf("\n%-11s<%s>\n%-11s%s, %" JSON_INTEGER_FORMAT " attempts\n", "recipient",
+	printf("\n%-11s<%s>\n%-11s%s, %" JSON_INTEGER_FORMAT " attempt%s\n", "recipient",
 	    cli_text(line, "recipient"), "state", cli_text(line, "state"),
-	    cli_number(line, "attempts"));
+	    cli_number(line, "attempts"), cli_number(line, "attempts") == 1 ? "" : "s");
 	if (cli_number(line, "tried") > 0)
 		print_when("tried", cli_number(line, "tried"));
 	if (strcmp(cli_text(line, "state"), "waiting") == 0)
@@ -171,12 +167,12 @@ int cli_queue_retry(struct cli *cli)
 {
 	const char *what = cli->argv[0];
 	json_t *request = json_pack("{s:s}", "command", "retry");
-	char text[512];
+	char text[512], domain[DOMAIN_MAX];
 
 	if (strcmp(what, "all") == 0)
 		text[0] = '\0';
 	else if (strchr(what, '@') == NULL && strchr(what, '.') != NULL)
-		snprintf(text, sizeof text, "@%s", what); /* a domain */
+		snprintf(text, sizeof text, "@%s", domain_written(what, domain) ? domain : what);
 	else if (strchr(what, '@') == NULL)
 		fold_id(what, text);
 	else

@@ -28,6 +28,7 @@ int survey_run(
 
 	if (s.partner != NULL && plan_after(config, s.partner, plan->domain, &after))
 		s.after = &after;
+	survey_print_rule(cli, &s);
 	for (size_t i = 0; i < plan->n_hosts; i++) {
 		struct survey_host host = { .host = &plan->hosts[i] };
 

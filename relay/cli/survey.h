@@ -47,7 +47,8 @@ int survey_run(
 json_t *survey_warn_host(const struct survey_host *host, int64_t now_s);
 json_t *survey_warn_domain(const struct survey *survey, int64_t now_s);
 
-/* survey_print.c: as people and as programs read it. */
+/* survey_print.c: as people and as programs read it; the rule first, if there is one. */
+void survey_print_rule(const struct cli *cli, const struct survey *survey);
 void survey_print_host(
     const struct cli *cli, const struct survey *survey, const struct survey_host *host);
 void survey_print_domain(

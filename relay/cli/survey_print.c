@@ -14,6 +14,7 @@ static void print_evidence(const struct tls_evidence *e);
 static void print_watches(const struct survey_host *host, const struct probe_finding *f);
 static const char *watch_words(enum tls_demand demand);
 static void print_warnings(const json_t *warnings);
+static bool is_told_of_a_host(const struct plan *plan);
 static json_t *host_to_json(const struct survey *survey, const struct survey_host *host);
 static json_t *address_to_json(const struct survey_host *host, const struct probe_finding *f);
 static json_t *evidence_to_json(const struct tls_evidence *e);
@@ -21,6 +22,17 @@ static json_t *watch_to_json(const struct plan_watch *watch, const struct outcom
 static json_t *outcome_to_json(const struct outcome *outcome);
 static json_t *domain_to_json(const struct survey *survey, const json_t *warnings);
 static json_t *policy_to_json(const struct sts_finding *sts);
+
+/* For programs it is part of the last object. */
+void survey_print_rule(const struct cli *cli, const struct survey *survey)
+{
+	const struct config_partner *partner = survey->partner;
+
+	if (partner != NULL && !cli->json)
+		printf("%s: partner %s, tls=%s, %s\n", survey->plan->domain, partner->name,
+		    tls_level_name(partner->level),
+		    partner->observe ? "observed, not required" : "required");
+}
 
 void survey_print_host(
     const struct cli *cli, const struct survey *survey, const struct survey_host *host)
@@ -117,14 +129,27 @@ void survey_print_domain(const struct cli *cli, const struct survey *survey, con
 	    plan->is_route ? " by route to " : "", plan->is_route ? plan->next_hop : "",
 	    plan->n_hosts - survey->n_refused, plan->n_hosts, plan->n_hosts == 1 ? "" : "s");
 	if (survey->n_would_refuse > 0)
-		printf(", %zu of them would be refused if partner %s had mode = require",
-		    survey->n_would_refuse, survey->partner->name);
+		printf(", %zu of them would be refused if partner %s had mode = require: %s",
+		    survey->n_would_refuse, survey->partner->name,
+		    survey->n_refused + survey->n_would_refuse == plan->n_hosts
+			? "no mail would go"
+			: "mail would go by the others alone");
 	if (plan->exception[0] != '\0')
 		printf("; exception of partner %s %s", survey->partner->name, plan->exception);
 	putchar('\n');
-	if (!outcome_is_ok(&plan->refusal))
+	if (!outcome_is_ok(&plan->refusal) && !is_told_of_a_host(plan))
 		print_outcome("", &plan->refusal);
 	print_warnings(warnings);
+}
+
+/* What forbids the last host that is left forbids the domain. */
+static bool is_told_of_a_host(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_hosts; i++) {
+		if (strcmp(plan->hosts[i].unusable.text, plan->refusal.text) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- for programs ---- */

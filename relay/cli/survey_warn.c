@@ -20,7 +20,9 @@ enum {
 static void warn_of_addresses(const struct survey_host *host, json_t *warnings);
 static void warn_of_end(
     const struct survey_host *host, const struct probe_finding *f, int64_t now_s, json_t *warnings);
-static bool ends_soon(const struct probe_finding *f, int64_t now_s);
+static bool ends_soon(int64_t end_s, int64_t now_s);
+static void warn_of_single_record(
+    const struct survey_host *host, const struct tls_evidence *e, json_t *warnings);
 static bool is_seen_before(const struct survey_host *host, const struct probe_finding *f);
 static const char *what_then(const struct survey_host *host, const struct probe_finding *f);
 static void warn_of_records(const struct survey_host *host, json_t *warnings);
@@ -60,24 +62,46 @@ static void warn_of_end(
 	const struct tls_evidence *e = &f->evidence;
 	char date[CLOCK_DATE_MAX];
 
-	if (!ends_soon(f, now_s) || is_seen_before(host, f) ||
+	if (!f->is_secure || is_seen_before(host, f) ||
 	    (e->proof == TLS_PROOF_NONE && host->n_watches == 0))
+		return;
+	if (ends_soon(e->authorities_end_s, now_s) && e->authorities_end_s < e->not_after_s) {
+		clock_print_iso(e->authorities_end_s, date);
+		add(warnings, "authority-ends",
+		    "an authority of the certificate of %s (by %s) ends %s, before the certificate: "
+		    "then mail will wait",
+		    e->subject, e->issuer, date);
+	}
+	if (!ends_soon(e->not_after_s, now_s))
 		return;
 	clock_print_iso(e->not_after_s, date);
 	add(warnings, "certificate-ends", "the certificate of %s (SHA-256 %.16s...) %s %s: %s",
 	    e->subject, e->fingerprint, e->not_after_s <= now_s ? "ended" : "ends", date,
 	    what_then(host, f));
-	if (e->proof == TLS_PROOF_DANE_EE && has_dane(host) && host->host->tls.n_tlsa == 1)
+	warn_of_single_record(host, e, warnings);
+}
+
+static bool ends_soon(int64_t end_s, int64_t now_s)
+{
+	return end_s != 0 && end_s - now_s < CERTIFICATE_DAYS * DAY_S;
+}
+
+/* The next certificate is near: what will be of it? */
+static void warn_of_single_record(
+    const struct survey_host *host, const struct tls_evidence *e, json_t *warnings)
+{
+	if (!has_dane(host) || host->host->tls.n_tlsa != 1)
+		return;
+	if (e->proof == TLS_PROOF_DANE_EE)
 		add(warnings, "tlsa-single",
 		    "the one usable TLSA record at %s (%s) is of this certificate, and none of the "
 		    "next is published: when it comes with another key mail will wait",
 		    host->host->tlsa_base, e->tlsa_text);
-}
-
-static bool ends_soon(const struct probe_finding *f, int64_t now_s)
-{
-	return f->is_secure && f->evidence.not_after_s != 0 &&
-	       f->evidence.not_after_s - now_s < CERTIFICATE_DAYS * DAY_S;
+	else if (e->proof == TLS_PROOF_DANE_TA)
+		add(warnings, "tlsa-single",
+		    "the one usable TLSA record at %s (%s) is of the authority %s: when the next "
+		    "certificate comes from another, mail will wait",
+		    host->host->tlsa_base, e->tlsa_text, e->authority);
 }
 
 /* At another address of the host. */

@@ -1,5 +1,6 @@
 /*
- * zegel why: what became of a message, or of the last messages of an address, in one line each.
+ * zegel why: what became of a message, or of the last messages of an address, or why those for a domain
+ * wait, in one line each.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 struct answers {
 	bool json;
+	const char *domain; /* of the recipients asked about; NULL: the relay has chosen them */
 	size_t n;
 };
 
@@ -22,11 +24,15 @@ int cli_why(struct cli *cli)
 {
 	struct answers answers = { .json = cli->json };
 	const char *about = cli->argv[0];
-	json_t *request = json_pack("{s:s, s:b}", "command", "list", "settled", 1), *end;
+	bool of_domain = strchr(about, '@') == NULL && strchr(about, '.') != NULL;
+	json_t *request = json_pack("{s:s, s:b}", "command", "list", "settled", (int)!of_domain),
+	       *end;
 	char id[QUEUE_ID_MAX] = "";
 	int status;
 
-	if (strchr(about, '@') != NULL) {
+	if (of_domain) {
+		answers.domain = about;
+	} else if (strchr(about, '@') != NULL) {
 		json_object_set_new(request, "address", json_string(about));
 	} else {
 		for (size_t i = 0; i < QUEUE_ID_LENGTH && about[i] != '\0'; i++)
@@ -37,7 +43,10 @@ int cli_why(struct cli *cli)
 	json_decref(end);
 	if (status == EX_OK && answers.n == 0)
 		return cli_fail(CLI_PROBLEMS,
-		    "nothing is known of %s: what was delivered is remembered for a day", about);
+		    of_domain
+			? "nothing waits for %s"
+			: "nothing is known of %s: what was delivered is remembered for a day",
+		    about);
 	return status;
 }
 
@@ -49,6 +58,8 @@ static void print_why(void *arg, json_t *line)
 	bool waits = strcmp(state, "waiting") == 0;
 	char when[CLOCK_DATE_MAX], words[CLI_EVIDENCE_MAX];
 
+	if (answers->domain != NULL && !cli_is_of(line, answers->domain))
+		return;
 	answers->n++;
 	if (answers->json) {
 		cli_evidence_add(line);

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from lab.certs import wrong_tlsa
+from lab.certs import Authority, wrong_tlsa
 from lab import client, website
 from lab.hostile import Hostile, helpful, refuse
 
@@ -144,6 +144,11 @@ def test_what_will_not_be_accepted_tomorrow_is_a_warning(make_lab):
     lab.receiver("anybody.example", certificate=lab.ca.issue("mx.anybody.example", days=3))
     pin = lab.sink.hosts["mx.pinned.example"]["chain"]
     lab.receiver("late.example", certificate=lab.ca.issue("mx.late.example", days=-1))
+    anchored = lab.ca.issue("mx.anchored.example", days=3)
+    lab.receiver("anchored.example", certificate=anchored, tlsa=[lab.ca.tlsa(2, 1, 1)])
+    brief = Authority(lab.place.path / "brief", "Brief Authority", days=3)
+    lab.receiver("brief.example", certificate=brief.issue("mx.brief.example"),
+                 tlsa=[brief.tlsa(2, 0, 1)])
     lab.zegel.partners = {
         "dated.example": {"tls": "verify"}, "late.example": {"tls": "verify"},
         "pinned.example": {"tls": "fingerprint", "public-key": _public_key(pin)}}
@@ -172,6 +177,14 @@ def test_what_will_not_be_accepted_tomorrow_is_a_warning(make_lab):
 
     one = probe(lab, "late.example", PROBLEMS).hosts["mx.late.example"]
     assert one["refusal"]["name"] == "partner-tls-expired"
+    # Of usage 2 it is the authority that may be another next time, or end before the certificate.
+    one = probe(lab, "anchored.example").hosts["mx.anchored.example"]
+    assert names(one) == ["certificate-ends", "tlsa-single"]
+    assert "is of the authority Laboratory Authority: when the next" in one["warnings"][1]["text"]
+    one = probe(lab, "brief.example").hosts["mx.brief.example"]
+    assert names(one) == ["authority-ends"]
+    assert "(by Brief Authority) ends 20" in one["warnings"][0]["text"]
+
     said = human(lab, "tls", "probe", "soon.example")
     assert "    warning: the one usable TLSA record at mx.soon.example" in said
     assert "[tlsa-single]" in said

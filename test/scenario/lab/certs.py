@@ -41,14 +41,14 @@ def wrong_tlsa(usage=3, selector=1, matching=1):
 class Authority(Certificate):
     """A certificate authority in a directory of its own."""
 
-    def __init__(self, directory, name="Laboratory Authority"):
+    def __init__(self, directory, name="Laboratory Authority", days=30):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         super().__init__(self.directory / "authority")
         self.n = 0
         _key(self.key)
         run(["openssl", "req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}",
-             "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+             "-days", str(days), "-addext", "keyUsage=critical,keyCertSign,cRLSign",
              "-out", self.certificate])
         self.chain.write_bytes(self.certificate.read_bytes())
 
