@@ -74,7 +74,8 @@ static struct tls_context *create(const SSL_METHOD *method)
 	if (context->ctx == NULL || !SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION))
 		abort();
 	context->transport = transport_method();
-	SSL_CTX_set_options(context->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_options(context->ctx,
+	    SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT);
 	SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(context->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |

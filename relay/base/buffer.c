@@ -8,6 +8,8 @@
 
 #include "relay/base/mem.h"
 
+static void move(struct buffer *b, size_t room);
+
 static bool make_room(struct buffer *b, size_t n)
 {
 	size_t room = b->room;
@@ -23,9 +25,24 @@ static bool make_room(struct buffer *b, size_t n)
 		room *= 2;
 	if (room > b->max)
 		room = b->max;
-	b->bytes = mem_resize(b->bytes, room + 1, 1);
-	b->room = room;
+	move(b, room);
 	return true;
+}
+
+/* realloc() would leave behind what was there. */
+static void move(struct buffer *b, size_t room)
+{
+	char *before = b->bytes;
+
+	if (b->is_secret) {
+		b->bytes = mem_resize(NULL, room + 1, 1);
+		if (b->n > 0)
+			memcpy(b->bytes, before, b->n);
+		mem_free_secret(before, b->room);
+	} else {
+		b->bytes = mem_resize(before, room + 1, 1);
+	}
+	b->room = room;
 }
 
 void buffer_init(struct buffer *b, size_t max)
@@ -33,10 +50,19 @@ void buffer_init(struct buffer *b, size_t max)
 	*b = (struct buffer){ .max = max };
 }
 
+void buffer_init_secret(struct buffer *b, size_t max)
+{
+	buffer_init(b, max);
+	b->is_secret = true;
+}
+
 void buffer_finish(struct buffer *b)
 {
-	free(b->bytes);
-	*b = (struct buffer){ .max = b->max };
+	if (b->is_secret)
+		mem_free_secret(b->bytes, b->room);
+	else
+		free(b->bytes);
+	*b = (struct buffer){ .max = b->max, .is_secret = b->is_secret };
 }
 
 bool buffer_add(struct buffer *b, const void *bytes, size_t n)
@@ -74,6 +100,8 @@ bool buffer_print(struct buffer *b, const char *format, ...)
 
 void buffer_clear(struct buffer *b)
 {
+	if (b->is_secret && b->bytes != NULL)
+		explicit_bzero(b->bytes, b->n);
 	b->n = 0;
 	b->overflowed = false;
 	if (b->bytes != NULL)
@@ -86,6 +114,8 @@ void buffer_drop_front(struct buffer *b, size_t n)
 		return;
 	memmove(b->bytes, b->bytes + n, b->n - n);
 	b->n -= n;
+	if (b->is_secret)
+		explicit_bzero(b->bytes + b->n, n);
 	b->bytes[b->n] = '\0';
 }
 
@@ -98,7 +128,7 @@ char *buffer_take(struct buffer *b)
 {
 	char *text = b->bytes != NULL ? b->bytes : mem_copy("", 0);
 
-	*b = (struct buffer){ .max = b->max };
+	*b = (struct buffer){ .max = b->max, .is_secret = b->is_secret };
 	return text;
 }
 

@@ -15,6 +15,7 @@ struct buffer {
 	size_t room;     /* allocated, without the NUL */
 	size_t max;      /* n never exceeds it */
 	bool overflowed; /* something did not fit and was left out */
+	bool is_secret;  /* what leaves it is wiped */
 };
 
 /* A run of bytes that somebody else owns. */
@@ -24,6 +25,9 @@ struct slice {
 };
 
 void buffer_init(struct buffer *b, size_t max);
+
+/* For what may hold passwords: nothing of it stays in memory that was dropped, moved or given back. */
+void buffer_init_secret(struct buffer *b, size_t max);
 void buffer_finish(struct buffer *b);
 
 /* All or nothing: false, and b->overflowed, when it would not fit. */

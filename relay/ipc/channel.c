@@ -60,7 +60,7 @@ struct channel *channel_create(
 
 	c->fd = fd;
 	TAILQ_INIT(&c->unsent);
-	buffer_init(&c->in, FRAME_MAX + READ_BYTES);
+	buffer_init_secret(&c->in, FRAME_MAX + READ_BYTES);
 	c->readable = watch_create(loop, fd, WATCH_READ, on_readable, c);
 	c->writable = watch_create(loop, fd, WATCH_WRITE, on_writable, c);
 	c->flush = timer_create_in(loop, on_flush, c);
@@ -116,7 +116,7 @@ static struct chunk *chunk_for(struct channel *c, int fd)
 	if (chunk != NULL && fd < 0 && chunk->bytes.n < CHUNK_BYTES)
 		return chunk;
 	chunk = mem_create(sizeof *chunk);
-	buffer_init(&chunk->bytes, FRAME_MAX + CHUNK_BYTES);
+	buffer_init_secret(&chunk->bytes, FRAME_MAX + CHUNK_BYTES);
 	chunk->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 	TAILQ_INSERT_TAIL(&c->unsent, chunk, link);
 	return chunk;
@@ -298,6 +298,7 @@ static bool receive(struct channel *c)
 		.msg_control = control.room,
 		.msg_controllen = sizeof control.room };
 	ssize_t n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	bool fits;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
@@ -306,11 +307,11 @@ static bool receive(struct channel *c)
 		return false;
 	}
 	keep_descriptors(c, &message);
-	if (!buffer_add(&c->in, bytes, (size_t)n)) {
+	fits = buffer_add(&c->in, bytes, (size_t)n);
+	explicit_bzero(bytes, (size_t)n);
+	if (!fits)
 		lose(c, "a frame is too long");
-		return false;
-	}
-	return true;
+	return fits;
 }
 
 /* False if there is no whole frame at `from`, or it is none of ours. */

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "relay/base/mem.h"
 
@@ -44,6 +46,7 @@ struct watch {
 	void *arg;
 };
 
+static void free_wiped(void *memory);
 static void on_soon(evutil_socket_t fd, short what, void *arg);
 
 struct loop *loop_create(void)
@@ -52,6 +55,7 @@ struct loop *loop_create(void)
 	struct event_config *wishes = event_config_new();
 
 	assert(wishes != NULL);
+	event_set_mem_functions(malloc, realloc, free_wiped);
 	/* The environment of whoever starts the daemon must not choose its event mechanism. */
 	event_config_set_flag(wishes, EVENT_BASE_FLAG_IGNORE_ENV);
 	loop->base = event_base_new_with_config(wishes);
@@ -62,6 +66,14 @@ struct loop *loop_create(void)
 	TAILQ_INIT(&loop->deferred);
 	LIST_INIT(&loop->guests);
 	return loop;
+}
+
+/* Passwords, ours and our clients', come through the buffers of libevent, which moves them about. */
+static void free_wiped(void *memory)
+{
+	if (memory != NULL)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
 }
 
 void loop_destroy(struct loop **loop)

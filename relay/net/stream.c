@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "relay/base/mem.h"
 #include "relay/net/link.h"
@@ -238,6 +239,7 @@ static void take_input(struct stream *s)
 
 		if (n > 0)
 			keep_input(s, bytes, n);
+		explicit_bzero(bytes, n);
 		s->input_due = result == LINK_MORE;
 		switch (result) {
 		case LINK_MORE:

@@ -3,6 +3,8 @@
  * put into the output goes out when the loop turns, all of it in as few writes and TLS records as
  * hold it; what arrives stands in the input until it is taken.
  *
+ * What has left a buffer is wiped: it may have been a password.
+ *
  * Calls come from the loop only, never from inside a function of this file. In any of them the stream
  * may be destroyed. Time limits are the owner's.
  */

@@ -15,6 +15,29 @@
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
 
+/* What it gave back cannot be looked at; what it holds and has dropped can. */
+static void secret_buffer_wipes_what_it_drops(void **state)
+{
+	static const char zeros[300];
+	struct buffer b;
+
+	(void)state;
+	buffer_init_secret(&b, 1000);
+	for (int i = 0; i < 30; i++)
+		assert_true(buffer_add_text(&b, "0123456789")); /* it has moved by then */
+	buffer_drop_front(&b, 295);
+	assert_string_equal(buffer_text(&b), "56789");
+	assert_memory_equal(b.bytes + 5, zeros, 295);
+	buffer_clear(&b);
+	assert_memory_equal(b.bytes, zeros, 300);
+	assert_true(buffer_add_text(&b, "again"));
+	assert_string_equal(buffer_text(&b), "again");
+	buffer_finish(&b);
+	assert_null(b.bytes);
+	assert_true(b.is_secret);
+	buffer_finish(&b);
+}
+
 static void buffer_keeps_to_its_maximum(void **state)
 {
 	struct buffer b;
@@ -226,6 +249,7 @@ static void mem_helpers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(secret_buffer_wipes_what_it_drops),
 		cmocka_unit_test(buffer_keeps_to_its_maximum),
 		cmocka_unit_test(slices),
 		cmocka_unit_test(wire_there_and_back),
