@@ -55,7 +55,8 @@ struct attempt {
 	/* what came of it */
 	struct verdicts verdicts;
 	struct record *record;
-	bool was_tried; /* false: the site has no part in this */
+	bool was_tried;  /* false: the site has no part in this */
+	bool is_leaving; /* begins nothing more */
 	struct attempt_result result;
 	attempt_done *done;
 	void *arg;
@@ -73,7 +74,8 @@ struct attempt {
 	STEP(transacted) /* how it went */                                                         \
 	STEP(all_tried)  /* hosts, and nobody took it */                                           \
 	STEP(part)       /* QUIT */                                                                \
-	STEP(overdue)    /* at any time: it takes too long */
+	STEP(overdue)    /* at any time: it takes too long */                                      \
+	STEP(left)       /* at any time: the others are for somebody else */
 
 #define STEP(name)                                                                                 \
 	static enum flow name(struct attempt *);                                                   \
@@ -221,6 +223,8 @@ static enum flow approach(struct attempt *a)
 		.has_waited = a->job.n_attempts > 0 };
 	int64_t spent_ms = clock_monotonic_ms() - a->started_ms;
 
+	if (a->is_leaving)
+		return go(a, &step_left);
 	if (a->address == host(a)->n_addresses)
 		return go(a, &step_next_host);
 	if (!a->wants_fresh && take_kept(a))
@@ -333,6 +337,8 @@ static enum flow transacted(struct attempt *a)
 	if (result->is_over || result->is_stale)
 		return troubled(a, result->point, &result->trouble, result->is_over);
 	assert(has_settled); /* each settles one at least, so this comes to an end */
+	if (a->is_leaving)
+		return go(a, &step_left);
 	if (connection_takes_more(a->connection))
 		return go(a, &step_transact);
 	/* RFC 9422 4.1: the rest over another; one that took its share is not one in vain. */
@@ -367,6 +373,13 @@ static enum flow overdue(struct attempt *a)
 	    "The attempt took longer than %lld s and was given up",
 	    (long long)a->house->patience->longest_ms / 1000);
 	verdicts_settle_all(&a->verdicts, &what);
+	return finish(a);
+}
+
+/* Not tried: by their outcome it is seen. */
+static enum flow left(struct attempt *a)
+{
+	leave(a, false);
 	return finish(a);
 }
 
@@ -487,7 +500,7 @@ static void on_deadline(void *arg)
 
 static enum schedule_feedback feedback(const struct attempt *a)
 {
-	if (!a->was_tried)
+	if (!a->was_tried || a->verdicts.n_left == a->verdicts.n)
 		return SCHEDULE_NOT_TRIED;
 	return a->record->is_final ? SCHEDULE_SITE_ANSWERED : search_feedback(&a->search);
 }
@@ -502,7 +515,7 @@ static void run(void *arg)
 	while (flow == FLOW_GO);
 	if (flow == FLOW_WAIT)
 		return;
-	assert(a->verdicts.n_left == 0);
+	assert(a->verdicts.n_left == 0 || a->is_leaving);
 	pass_time(a, &a->result.delays.setup_ms);
 	a->result.feedback = feedback(a);
 	a->result.host = a->record->host;
@@ -511,6 +524,17 @@ static void run(void *arg)
 	a->result.n_counts = a->record->n_counts;
 	a->done(&a->result, a->arg);
 	attempt_cancel(&a);
+}
+
+/* What was cut off in the middle says nothing of the server, and is not kept. */
+void attempt_leave(struct attempt *a)
+{
+	a->is_leaving = true;
+	if (a->transact != NULL && transact_has_begun_content(a->transact))
+		return;
+	drop_under_way(a);
+	a->step = &step_left;
+	timer_set(a->turn, 0);
 }
 
 void attempt_cancel(struct attempt **attempt)

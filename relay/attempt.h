@@ -45,7 +45,8 @@ struct attempt_result {
 	/* All of these are gone on return. */
 	const char *host;     /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
 	const char *evidence; /* as evidence_print() says it; "" if there was no host to try */
-	const struct outcome *outcomes; /* one for each recipient of the message */
+	const struct outcome *outcomes; /* one for each recipient of the message; its code is 0 for
+					 * one who was not tried: see attempt_leave() */
 	size_t n_outcomes;
 	const struct tls_count *counts;
 	size_t n_counts;
@@ -61,6 +62,13 @@ typedef void attempt_done(const struct attempt_result *result, void *arg);
  */
 struct attempt *attempt_start(const struct attempt_house *house, const struct attempt_job *job,
     struct plan *plan, attempt_done *done, void *arg);
+
+/*
+ * Another configuration is in force: nothing is begun any more by the one that this attempt knows, and
+ * no content that has not been begun. What is being said of content ends as it would; for the others
+ * done is called soon.
+ */
+void attempt_leave(struct attempt *attempt);
 
 /* done is not called. Accepts NULL. */
 void attempt_cancel(struct attempt **attempt);

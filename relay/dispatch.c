@@ -29,6 +29,7 @@ static void on_closed(void *arg, struct channel *channel);
 static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down);
 static void hand_out(struct job *job);
 static void on_timer(void *arg);
+static bool is_with_one_who_leaves(const struct job *job);
 static void forget_held(struct job *job);
 static void forget_result(struct job *job);
 static void ask_whether_known(struct job *job);
@@ -545,5 +546,11 @@ static void on_timer(void *arg)
 	else if (job->has_result && job->n_results > 0)
 		job_settle(job);
 	else
-		give_back(job, GIVE_BACK_WAIT_S);
+		give_back(job, is_with_one_who_leaves(job) ? 0 : GIVE_BACK_WAIT_S);
+}
+
+/* After a reload it was left to others: nothing was wrong, and that delivery gets it no more. */
+static bool is_with_one_who_leaves(const struct job *job)
+{
+	return job->worker != NULL && job->worker->is_leaving;
 }

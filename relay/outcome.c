@@ -169,23 +169,33 @@ static bool is_particular(const struct incident *i)
 		return i->demand == DEMAND_ACCOUNT || i->demand == DEMAND_REQUIRETLS ||
 		       strncmp(i->what->name, "requiretls-", 11) == 0 ||
 		       strcmp(i->what->name, "tls-floor-conflict") == 0;
-	return i->needs_tls && i->point >= POINT_EHLO && i->point <= POINT_TLS &&
+	return i->needs_tls && i->point >= POINT_BANNER && i->point <= POINT_TLS &&
 	       (i->demand == DEMAND_ACCOUNT || i->demand == DEMAND_REQUIRETLS);
 }
 
-/* Mail that may only go encrypted waits for encryption, whatever number the server gave its no. */
+/*
+ * Mail that may only go encrypted waits for encryption, whatever number the server gave its no. Nor does
+ * anything that was said before the handshake end it: anybody on the way may have said it.
+ */
 static void make_temporary(const struct incident *i, struct outcome *what)
 {
-	bool knows_no_ehlo =
-	    i->point == POINT_EHLO && i->needs_tls && what->code >= 500 && what->code <= 504;
+	bool is_on_tls =
+	    i->point == POINT_STARTTLS || i->point == POINT_TLS ||
+	    (i->point == POINT_EHLO && i->needs_tls && what->code >= 500 && what->code <= 504);
+	bool is_at_the_door = i->needs_tls && i->point >= POINT_BANNER && i->point <= POINT_HELO;
 	const struct outcome said = *what;
 
-	if (said.class != OUTCOME_FAIL ||
-	    !(knows_no_ehlo || i->point == POINT_STARTTLS || i->point == POINT_TLS))
+	if (said.class != OUTCOME_FAIL || !(is_on_tls || is_at_the_door))
 		return;
-	outcome_say(what, 454, "4.7.4", "starttls-refused",
-	    "TLS is required, and the server does not do it: it says %d %s %.300s", said.code,
-	    said.enhanced, said.text);
+	if (is_on_tls)
+		outcome_say(what, 454, "4.7.4", "starttls-refused",
+		    "TLS is required, and the server does not do it: it says %d %s %.300s",
+		    said.code, said.enhanced, said.text);
+	else
+		outcome_say(what, 451, "4.7.0", "refused-in-plaintext",
+		    "TLS is required, and the server turns us away before it, where anybody on the "
+		    "way could speak for it: it says %d %s %.300s",
+		    said.code, said.enhanced, said.text);
 	snprintf(what->who, sizeof what->who, "%s", said.who);
 }
 

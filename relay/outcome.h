@@ -7,7 +7,8 @@
  *  - A server that can't be reached, that turns us away at its door (banner, EHLO) or whose TLS
  *    does not suffice is passed over for the next address, then the next host (RFC 5321 5.1).
  *    Mail fails only if every one of them refused for good; one that might do later makes it
- *    wait (R3).
+ *    wait (R3). Where TLS is demanded a refusal in plaintext is none for good: anybody on the way
+ *    may have said it.
  *  - What a server says of the message (MAIL, RCPT, DATA, the final dot) counts: 5xx fails, 4xx
  *    waits, and no other host is asked. 421 and a lost connection before the final dot is said
  *    are of the server, not the message: the next address is tried. An answer to content that has

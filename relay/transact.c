@@ -32,6 +32,7 @@ struct transact {
 	size_t n_accepted; /* how many that are */
 	size_t at;         /* the recipient whose reply is awaited */
 	bool in_group;     /* all up to DATA was said at once, RFC 2920 */
+	bool has_begun_content;
 
 	/* the content on its way */
 	struct smtp_stuff stuff;
@@ -114,6 +115,11 @@ static void release(struct transact *t)
 	free(t->accepted);
 	free(t->piece);
 	free(t);
+}
+
+bool transact_has_begun_content(const struct transact *t)
+{
+	return t->has_begun_content;
 }
 
 void transact_cancel(struct transact **transact)
@@ -296,6 +302,7 @@ static enum flow data_replied(struct transact *t)
 	}
 	if (t->n_accepted == 0)
 		return say_end_at_once(t);
+	t->has_begun_content = true;
 	smtp_stuff_init(&t->stuff);
 	begin_reading(t);
 	return go(t, &step_content);

@@ -55,5 +55,8 @@ typedef void transact_done(const struct transact_result *result, void *arg);
 /* done is called once, never from inside; the transaction is gone then. */
 struct transact *transact_start(const struct transact_order *order, transact_done *done, void *arg);
 
+/* Has the server been told any of the content? Before, it can be cancelled and nothing was sent. */
+bool transact_has_begun_content(const struct transact *transact);
+
 /* done is not called; the stream must be destroyed after it. Accepts NULL. */
 void transact_cancel(struct transact **transact);

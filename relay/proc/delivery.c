@@ -42,7 +42,7 @@ struct job {
 	enum schedule_feedback feedback;
 	struct report_delays delays;
 	char *host, *evidence;
-	struct outcome *outcomes; /* one for each recipient of the message */
+	struct outcome *outcomes; /* one for each recipient of the message; code 0: not tried */
 };
 
 struct delivery {
@@ -53,6 +53,7 @@ struct delivery {
 	TAILQ_HEAD(, job) jobs;
 	struct timer *cut; /* when draining may take no longer */
 	bool is_draining;
+	bool is_outdated; /* another configuration is in force: nothing is begun by ours */
 };
 
 static void load_authorities(struct delivery *delivery);
@@ -66,6 +67,7 @@ static void say_counts(struct delivery *delivery, const struct attempt_result *r
 static void forget_job(struct delivery *delivery, const struct ipc_result_kept *kept);
 static void drop(struct job *job);
 static void say_leaving(struct delivery *delivery);
+static void leave_to_others(struct delivery *delivery);
 static void leave_if_idle(void *arg);
 static void leave(void *arg);
 
@@ -175,7 +177,7 @@ static struct job *find_job(struct delivery *delivery, const char *id, const cha
 	return NULL;
 }
 
-/* Could not even begin: the queue gives it to somebody else. */
+/* Not begun: the queue gives it to somebody else. */
 static void refuse_job(struct delivery *delivery, const struct ipc_deliver *deliver)
 {
 	const struct ipc_message m = { .type = IPC_RESULT,
@@ -187,8 +189,6 @@ static void refuse_job(struct delivery *delivery, const struct ipc_deliver *deli
 		    .host = "",
 		    .evidence = "" } };
 
-	log_error("%s: the queue gave it to us without all that belongs to it: giving it back",
-	    deliver->id);
 	channel_send(delivery->queue, &m);
 }
 
@@ -204,8 +204,15 @@ static void take_job(struct delivery *delivery, struct ipc_message *m)
 			say_result(job);
 		return;
 	}
+	if (delivery->is_outdated) {
+		refuse_job(delivery, &m->deliver);
+		return;
+	}
 	if (m->fd < 0 || strlen(m->deliver.domain) >= DOMAIN_MAX ||
 	    !message_decode_job(m->deliver.mail, &message, &places)) {
+		log_error(
+		    "%s: the queue gave it to us without all that belongs to it: giving it back",
+		    m->deliver.id);
 		refuse_job(delivery, &m->deliver);
 		return;
 	}
@@ -268,11 +275,12 @@ static void say_result(const struct job *job)
 	if (job->delivery->queue == NULL)
 		return; /* the next one will hear of it */
 	results->items = mem_create(n * sizeof *results->items);
-	results->n = n;
-	for (size_t i = 0; i < results->n; i++) {
-		results->items[i] = (ipc_result){ job->places[i],
+	for (size_t i = 0; i < n; i++) {
+		if (job->outcomes[i].code == 0)
+			continue;
+		results->items[results->n] = (ipc_result){ job->places[i],
 			(uint8_t)outcome_state(&job->outcomes[i]), job->outcomes[i] };
-		cut_to_fit(&results->items[i].outcome, room);
+		cut_to_fit(&results->items[results->n++].outcome, room);
 	}
 	channel_send(job->delivery->queue, &m);
 	free(results->items);
@@ -334,7 +342,8 @@ static void report_job(const struct job *job)
 			.status = report_status_of(o),
 			.outcome = o };
 
-		report_log(&report);
+		if (o->code != 0)
+			report_log(&report);
 	}
 }
 
@@ -384,11 +393,26 @@ static void delivery_drain(void *self, enum drain_how how)
 	say_leaving(delivery);
 	pool_stop(delivery->attempts.pool, leave_if_idle, delivery);
 	switch (how) {
-	case DRAIN_FINISH: break;
+	case DRAIN_FINISH: leave_to_others(delivery); break;
 	case DRAIN_SOON: timer_set(delivery->cut, DRAIN_SOON_MS); break;
 	case DRAIN_NOW: leave(delivery); return;
 	}
 	leave_if_idle(delivery);
+}
+
+/*
+ * What the operator demands now, a partner's rule or an account's floor, our plans do not know: mail
+ * that has not been begun goes as the new configuration says.
+ */
+static void leave_to_others(struct delivery *delivery)
+{
+	struct job *job;
+
+	delivery->is_outdated = true;
+	TAILQ_FOREACH (job, &delivery->jobs, link) {
+		if (job->attempt != NULL)
+			attempt_leave(job->attempt);
+	}
 }
 
 /* A receiver is told QUIT before the process goes. */

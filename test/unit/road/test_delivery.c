@@ -382,6 +382,66 @@ static void test_drain_parts_with_receivers(void **state)
 	clear_stage(&act);
 }
 
+/*
+ * What another configuration demands this one does not know: until content is said, wherever it is
+ * at, it begins nothing more, and the job is another's.
+ */
+static void test_what_is_not_begun_is_left_to_others(void **state)
+{
+	const struct {
+		const char *name;
+		const char *const *script;
+		bool goes_on;
+	} cases[] = {
+		{ "no banner yet", LINES("~"), false },
+		{ "EHLO", LINES("> 220 hi", "= EHLO relay.example.org", "~"), false },
+		{ "MAIL", LINES("> 220 hi", "= EHLO relay.example.org", "> 250 mx", "< MAIL", "~"),
+		    false },
+		{ "DATA",
+		    LINES("> 220 hi", "= EHLO relay.example.org", "> 250 mx", "< MAIL", "> 250 ok",
+			"< RCPT", "> 250 ok", "= DATA", "~"),
+		    false },
+		{ "content",
+		    LINES("> 220 hi", "= EHLO relay.example.org", "> 250 mx", "< MAIL", "> 250 ok",
+			"< RCPT", "> 250 ok", "= DATA", "> 354 go", "*", "~"),
+		    true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const size_t heard = cases[i].goes_on ? 2 : 3;
+		struct act act;
+
+		set_stage(&act, SCRIPTS(cases[i].script));
+		deliver(&act, act.fd);
+		for (int turn = 0; turn < 2000; turn++)
+			loop_run_once(act.house.loop, false);
+		role_delivery.drain(act.role, DRAIN_FINISH);
+		run_until_heard(&act, heard);
+		run_a_while(&act);
+		assert_int_equal(act.queue.heard[1], IPC_LEAVING);
+		if (act.queue.n_heard != heard)
+			fail_msg("%s: it was told %zu things", cases[i].name, act.queue.n_heard);
+		assert_false(act.has_left);
+		if (!cases[i].goes_on) {
+			assert_int_equal(act.queue.heard[2], IPC_RESULT);
+			assert_int_equal(act.queue.n_results, 0);
+			assert_int_equal(act.queue.feedback, SCHEDULE_NOT_TRIED);
+			/* Nor is what was on its way begun. */
+			act.message.id[0] ^= 1;
+			deliver(&act, act.fd);
+			run_until_heard(&act, 4);
+			assert_int_equal(act.queue.heard[3], IPC_RESULT);
+			assert_int_equal(act.queue.n_results, 0);
+			act.message.id[0] ^= 1;
+			say_kept(&act);
+			run_a_while(&act);
+			assert_true(act.has_left);
+		}
+		clear_stage(&act);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_job_without_a_descriptor),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_drain_parts_with_receivers),
+		cmocka_unit_test(test_what_is_not_begun_is_left_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

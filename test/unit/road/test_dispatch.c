@@ -794,6 +794,26 @@ static void a_job_that_could_not_begin_is_given_back(void **state)
 	UNTIL(s, s->a.n_jobs == 2);
 }
 
+/* A delivery that leaves for another configuration gives it back: the next has it at once. */
+static void what_a_leaving_delivery_has_not_begun_goes_to_the_next(void **state)
+{
+	struct scene *s = *state;
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
+	start_with(s, &s->a);
+	UNTIL(s, s->a.n_jobs == 1);
+	meet(s, &s->b);
+	say_held(&s->b, NULL, NULL);
+	say_leaving(&s->a);
+	say_result(&s->a, id, "one.test", SCHEDULE_NOT_TRIED, NULL, 0);
+	UNTIL(s, s->b.n_jobs == 1);
+	assert_int_equal(s->a.n_kept, 1);
+	assert_int_equal(s->b.jobs[0].n_attempts, 0);
+	finish_job(&s->b, 0, RECIPIENT_DELIVERED);
+	UNTIL(s, s->b.n_kept == 1);
+}
+
 static void others_share_the_failure_of_a_site(void **state)
 {
 	struct scene *s = *state;
@@ -977,6 +997,7 @@ int main(void)
 		T(D10_corrupt_is_set_aside),
 		T(who_is_leaving_is_given_nothing_new),
 		T(a_job_that_could_not_begin_is_given_back),
+		T(what_a_leaving_delivery_has_not_begun_goes_to_the_next),
 		T(others_share_the_failure_of_a_site),
 		T(a_waiver_goes_where_tls_has_failed),
 		T(C6_removed_while_it_is_out),
