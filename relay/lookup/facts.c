@@ -38,18 +38,19 @@ struct gathering {
 	struct facts facts;
 	struct query *mx;
 	struct sts_question *sts;
-	struct host_work *works; /* one for each host */
-	struct timer *at_once;   /* where there is nothing to ask */
+	struct host_work *works;       /* one for each host */
+	size_t n_begun, n_asked_about; /* of them, in order; of these, not yet finished */
+	struct timer *deadline;        /* at once where there is nothing to ask */
 };
 
 static bool use_numeric(struct facts *facts);
-static void on_nothing_to_ask(void *arg);
 static void on_sts(const struct sts_finding *finding, void *arg);
 static void on_mx(const struct answer *answer, void *arg);
 static void use_mx(struct facts *facts, const struct answer *answer);
 static bool host_is_known(const struct facts *facts, const struct mx_record *mx);
 static int compare_preference(const void *a, const void *b);
 static struct facts_host *add_host(struct facts *facts);
+static void begin_hosts(struct gathering *gathering);
 static void ask_addresses(struct gathering *gathering);
 static void ask_family(struct family_work *family, enum record_type type);
 static void on_addresses(const struct answer *answer, void *arg);
@@ -61,6 +62,11 @@ static void on_tlsa(const struct answer *answer, void *arg);
 static void use_ttl(struct facts *facts, const struct answer *answer);
 static void host_finished(struct host_work *work);
 static void finish_if_complete(struct gathering *gathering);
+static void on_deadline(void *arg);
+static void give_up(struct facts *facts, struct facts_host *host);
+static void fail(struct facts *facts, struct finding *finding);
+
+static const char no_time[] = "it could not be learned in time";
 
 struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg)
 {
@@ -78,6 +84,8 @@ struct gathering *facts_gather(const struct facts_order *order, facts_done *done
 	facts->is_impaired = order->is_impaired;
 	text_copy(facts->domain, sizeof facts->domain, domain);
 	text_copy(facts->expanded, sizeof facts->expanded, domain);
+	gathering->deadline = timer_create_in(order->loop, on_deadline, gathering);
+	timer_set(gathering->deadline, order->time_ms > 0 ? order->time_ms : FACTS_TIME_MS);
 	if (!order->is_host) {
 		gathering->mx =
 		    resolver_start(order->resolver, domain, RECORD_MX, on_mx, gathering);
@@ -86,12 +94,10 @@ struct gathering *facts_gather(const struct facts_order *order, facts_done *done
 		return gathering;
 	}
 	text_copy(add_host(facts)->name, DOMAIN_MAX, domain);
-	if (use_numeric(facts)) {
-		gathering->at_once = timer_create_in(order->loop, on_nothing_to_ask, gathering);
-		timer_set(gathering->at_once, 0);
-	} else {
-		ask_addresses(gathering);
-	}
+	if (use_numeric(facts))
+		timer_set(gathering->deadline, 0);
+	else
+		begin_hosts(gathering);
 	return gathering;
 }
 
@@ -115,11 +121,6 @@ static bool use_numeric(struct facts *facts)
 	host->n_addresses = 1;
 	text_copy(host->expanded, sizeof host->expanded, host->name);
 	return true;
-}
-
-static void on_nothing_to_ask(void *arg)
-{
-	finish_if_complete(arg);
 }
 
 static void on_sts(const struct sts_finding *finding, void *arg)
@@ -154,7 +155,7 @@ static void on_mx(const struct answer *answer, void *arg)
 	case ANSWER_ERROR: break;
 	case ANSWER_NOT_ASKED: assert(!"an answer has a status");
 	}
-	ask_addresses(gathering);
+	begin_hosts(gathering);
 	/* Where there is nobody to deliver to, no policy is worth waiting for. */
 	if (facts->n_hosts == 0)
 		sts_cancel(&gathering->sts);
@@ -208,7 +209,7 @@ static struct facts_host *add_host(struct facts *facts)
 	return host;
 }
 
-static void ask_addresses(struct gathering *gathering)
+static void begin_hosts(struct gathering *gathering)
 {
 	struct facts *facts = &gathering->facts;
 
@@ -221,10 +222,21 @@ static void ask_addresses(struct gathering *gathering)
 		work->host = host;
 		work->is_finished = host->kind != MX_HOST;
 		text_copy(host->expanded, sizeof host->expanded, host->name);
-		if (work->is_finished)
-			continue;
 		work->ipv4 = (struct family_work){ .work = work, .finding = &host->ipv4 };
 		work->ipv6 = (struct family_work){ .work = work, .finding = &host->ipv6 };
+	}
+	ask_addresses(gathering);
+}
+
+static void ask_addresses(struct gathering *gathering)
+{
+	while (gathering->n_begun < gathering->facts.n_hosts &&
+	       gathering->n_asked_about < FACTS_HOSTS_AT_ONCE) {
+		struct host_work *work = &gathering->works[gathering->n_begun++];
+
+		if (work->is_finished)
+			continue;
+		gathering->n_asked_about++;
 		ask_family(&work->ipv4, RECORD_A);
 		ask_family(&work->ipv6, RECORD_AAAA);
 	}
@@ -361,6 +373,8 @@ static void use_ttl(struct facts *facts, const struct answer *answer)
 static void host_finished(struct host_work *work)
 {
 	work->is_finished = true;
+	work->gathering->n_asked_about--;
+	ask_addresses(work->gathering);
 	finish_if_complete(work->gathering);
 }
 
@@ -376,6 +390,44 @@ static void finish_if_complete(struct gathering *gathering)
 	facts_cancel(&gathering);
 }
 
+/* What has not been learned has failed: that is not the same as not being there. */
+static void on_deadline(void *arg)
+{
+	struct gathering *gathering = arg;
+	struct facts *facts = &gathering->facts;
+
+	if (gathering->mx != NULL)
+		fail(facts, &facts->mx);
+	for (size_t i = 0; gathering->works != NULL && i < facts->n_hosts; i++) {
+		if (!gathering->works[i].is_finished)
+			give_up(facts, &facts->hosts[i]);
+	}
+	if (gathering->sts != NULL) {
+		facts->sts_asked = true;
+		facts->sts.problem = STS_PROBLEM_BUSY;
+		text_copy(facts->sts.why, sizeof facts->sts.why, no_time);
+	}
+	gathering->done(facts, gathering->arg);
+	facts_cancel(&gathering);
+}
+
+/* What its TLSA finding says so far may be of the first of two names only. */
+static void give_up(struct facts *facts, struct facts_host *host)
+{
+	if (host->ipv4.status == ANSWER_NOT_ASKED)
+		fail(facts, &host->ipv4);
+	if (host->ipv6.status == ANSWER_NOT_ASKED)
+		fail(facts, &host->ipv6);
+	fail(facts, &host->tlsa);
+}
+
+static void fail(struct facts *facts, struct finding *finding)
+{
+	*finding = (struct finding){ .status = ANSWER_ERROR };
+	text_copy(finding->why, sizeof finding->why, no_time);
+	facts->ttl_s = 0;
+}
+
 void facts_cancel(struct gathering **gathering)
 {
 	struct gathering *old = *gathering;
@@ -384,7 +436,7 @@ void facts_cancel(struct gathering **gathering)
 		return;
 	query_cancel(&old->mx);
 	sts_cancel(&old->sts);
-	timer_destroy(&old->at_once);
+	timer_destroy(&old->deadline);
 	for (size_t i = 0; old->works != NULL && i < old->facts.n_hosts; i++) {
 		query_cancel(&old->works[i].ipv4.query);
 		query_cancel(&old->works[i].ipv6.query);

@@ -19,6 +19,13 @@ enum {
 	FACTS_HOSTS_MAX = 20,
 	FACTS_ADDRESSES_MAX = 2 * ANSWER_ADDRESSES_MAX,
 	FACTS_ENCODED_MAX = 512 * 1024, /* no facts are longer as bytes */
+
+	/*
+	 * Asked about at once, best preference first, which is two questions for each: a domain whose
+	 * servers do not answer holds no more of the resolver's places than that, whatever it publishes.
+	 */
+	FACTS_HOSTS_AT_ONCE = 5,
+	FACTS_TIME_MS = 80000, /* for all; what has no answer by then has failed */
 };
 
 struct facts_host {
@@ -74,12 +81,13 @@ struct facts_order {
 	bool is_host;              /* the operator named it: no MX, no MTA-STS */
 	bool is_impaired;
 	uint16_t port; /* TLSA records of _port._tcp; 25, but for tests and submission next hops */
+	int64_t time_ms; /* for tests; 0: FACTS_TIME_MS */
 };
 
 /*
- * Asks all there is to ask, as much at once as possible (RFC 7672 2.2.3), and nothing about a numeric
- * address. done is called exactly once, never from inside this; every question under it has its own
- * timeout.
+ * Asks all there is to ask, as much at once as its share of the resolver allows, and nothing about a
+ * numeric address. done is called exactly once, never from inside this, and after FACTS_TIME_MS at the
+ * latest.
  */
 struct gathering *facts_gather(const struct facts_order *order, facts_done *done, void *arg);
 

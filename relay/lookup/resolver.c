@@ -14,8 +14,13 @@
 #include <unbound.h>
 #include <unbound-event.h>
 
+#include "relay/base/map.h"
 #include "relay/base/mem.h"
 #include "relay/base/text.h"
+
+/* What stands in libunbound's table: as many as there can be, and what it asks for them beside. */
+#define SOCKETS_MAX "2500"
+enum { KEY_MAX = DOMAIN_MAX + 8 };
 
 struct question;
 
@@ -35,6 +40,7 @@ struct question {
 	char name[DOMAIN_MAX];
 	enum record_type type;
 	enum question_state state;
+	bool is_slow;
 	int id; /* libunbound's, while asked */
 	struct timer *deadline;
 	struct answer answer;
@@ -51,7 +57,8 @@ struct resolver {
 	int64_t timeout_ms;
 	char **anchors; /* DNSKEY and DS records as text */
 	size_t n_anchors;
-	size_t n_asked;
+	size_t n_asked, n_slow;                                /* slow ones are asked too */
+	struct map unanswered;                                 /* by name and type */
 	struct question_list questions[QUESTION_ANSWERED + 1]; /* by state, oldest first */
 };
 
@@ -64,9 +71,11 @@ static int set_servers(
     struct resolver *resolver, const struct config *config, char *error, size_t room);
 static struct question *find_question(
     struct resolver *resolver, const char *name, enum record_type type);
+static const char *key_of(const char *name, enum record_type type, char key[KEY_MAX]);
 static struct question *create_question(
     struct resolver *resolver, const char *name, enum record_type type);
 static void ask_waiting(struct resolver *resolver);
+static size_t slow_ones(const struct resolver *resolver);
 static void ask(struct question *question);
 static void on_answer(void *arg, int rcode, void *packet, int n_packet, int sec, char *why_bogus,
     int was_ratelimited);
@@ -122,6 +131,7 @@ static struct resolver *create(struct loop *loop)
 	resolver->loop = loop;
 	resolver->timeout_ms = RESOLVER_TIMEOUT_MS;
 	resolver->deliver = timer_create_in(loop, on_deliver, resolver);
+	map_init(&resolver->unanswered);
 	for (size_t i = 0; i <= QUESTION_ANSWERED; i++)
 		TAILQ_INIT(&resolver->questions[i]);
 	return resolver;
@@ -194,8 +204,8 @@ static int set_options(struct ub_ctx *unbound)
 	} options[] = {
 		{ "do-not-query-localhost:", "no" }, /* a forwarder on this machine is usual */
 		{ "unblock-lan-zones:", "yes" },
-		{ "outgoing-range:", "512" },
-		{ "num-queries-per-thread:", "1024" },
+		{ "outgoing-range:", SOCKETS_MAX },
+		{ "num-queries-per-thread:", SOCKETS_MAX },
 		{ "outgoing-num-tcp:", "32" },
 		{ "msg-cache-size:", "16m" },
 		{ "rrset-cache-size:", "32m" },
@@ -286,21 +296,22 @@ struct query *resolver_start(struct resolver *resolver, const char *name, enum r
 static struct question *find_question(
     struct resolver *resolver, const char *name, enum record_type type)
 {
-	struct question *question;
+	char key[KEY_MAX];
 
-	for (size_t i = 0; i < QUESTION_ANSWERED; i++) {
-		TAILQ_FOREACH (question, &resolver->questions[i], next) {
-			if (question->type == type && strcmp(question->name, name) == 0)
-				return question;
-		}
-	}
-	return NULL;
+	return map_get(&resolver->unanswered, key_of(name, type, key));
+}
+
+static const char *key_of(const char *name, enum record_type type, char key[KEY_MAX])
+{
+	snprintf(key, KEY_MAX, "%d %s", (int)type, name);
+	return key;
 }
 
 static struct question *create_question(
     struct resolver *resolver, const char *name, enum record_type type)
 {
 	struct question *question = mem_create(sizeof *question);
+	char key[KEY_MAX];
 
 	question->resolver = resolver;
 	text_copy(question->name, sizeof question->name, name);
@@ -309,6 +320,7 @@ static struct question *create_question(
 	question->deadline = timer_create_in(resolver->loop, on_deadline, question);
 	TAILQ_INIT(&question->queries);
 	TAILQ_INSERT_TAIL(&resolver->questions[QUESTION_WAITING], question, next);
+	map_put(&resolver->unanswered, key_of(name, type, key), question);
 	return question;
 }
 
@@ -316,9 +328,18 @@ static void ask_waiting(struct resolver *resolver)
 {
 	struct question *question;
 
-	while (resolver->n_asked < RESOLVER_IN_FLIGHT_MAX &&
-	       (question = TAILQ_FIRST(&resolver->questions[QUESTION_WAITING])) != NULL)
-		ask(question);
+	while (resolver->n_asked - slow_ones(resolver) < RESOLVER_IN_FLIGHT_MAX &&
+	       (question = TAILQ_FIRST(&resolver->questions[QUESTION_WAITING])) != NULL) {
+		if (TAILQ_EMPTY(&question->queries))
+			destroy_question(question);
+		else
+			ask(question);
+	}
+}
+
+static size_t slow_ones(const struct resolver *resolver)
+{
+	return resolver->n_slow < RESOLVER_SLOW_MAX ? resolver->n_slow : RESOLVER_SLOW_MAX;
 }
 
 static void ask(struct question *question)
@@ -330,7 +351,8 @@ static void ask(struct question *question)
 	move(question, QUESTION_ASKED);
 	resolver->n_asked++;
 	/* From here: one that waits for its turn is not yet one that got no answer. */
-	timer_set(question->deadline, resolver->timeout_ms);
+	timer_set(question->deadline,
+	    RESOLVER_SLOW_MS < resolver->timeout_ms ? RESOLVER_SLOW_MS : resolver->timeout_ms);
 	snprintf(name, sizeof name, "%s.", question->name);
 	result = ub_resolve_event(resolver->unbound, name, (int)question->type, LDNS_RR_CLASS_IN,
 	    question, on_answer, &id);
@@ -374,20 +396,33 @@ static void on_answer(
 static void on_deadline(void *arg)
 {
 	struct question *question = arg;
+	struct resolver *resolver = question->resolver;
 
+	if (!question->is_slow && RESOLVER_SLOW_MS < resolver->timeout_ms) {
+		question->is_slow = true;
+		resolver->n_slow++;
+		timer_set(question->deadline, resolver->timeout_ms - RESOLVER_SLOW_MS);
+		ask_waiting(resolver);
+		return;
+	}
 	if (question->state == QUESTION_ASKED)
-		ub_cancel(question->resolver->unbound, question->id);
+		ub_cancel(resolver->unbound, question->id);
 	answer_fail(&question->answer, ANSWER_ERROR, "no answer in time");
 	answered(question);
 }
 
 static void answered(struct question *question)
 {
-	if (question->state == QUESTION_ASKED)
-		question->resolver->n_asked--;
+	struct resolver *resolver = question->resolver;
+	char key[KEY_MAX];
+
+	resolver->n_asked--;
+	resolver->n_slow -= question->is_slow ? 1 : 0;
 	timer_cancel(question->deadline);
 	move(question, QUESTION_ANSWERED);
-	timer_set(question->resolver->deliver, 0);
+	/* Who asks from now on asks anew. */
+	map_take(&resolver->unanswered, key_of(question->name, question->type, key));
+	timer_set(resolver->deliver, 0);
 }
 
 static void on_deliver(void *arg)
@@ -430,6 +465,11 @@ static void move(struct question *question, enum question_state state)
 
 static void destroy_question(struct question *question)
 {
+	char key[KEY_MAX];
+
+	if (question->state != QUESTION_ANSWERED)
+		map_take(
+		    &question->resolver->unanswered, key_of(question->name, question->type, key));
 	TAILQ_REMOVE(&question->resolver->questions[question->state], question, next);
 	while (!TAILQ_EMPTY(&question->queries)) {
 		struct query *query = TAILQ_FIRST(&question->queries);
@@ -455,6 +495,7 @@ void resolver_destroy(struct resolver **resolver)
 			destroy_question(TAILQ_FIRST(&old->questions[i]));
 	}
 	text_free_list(old->anchors, old->n_anchors);
+	map_finish(&old->unanswered);
 	timer_destroy(&old->deliver);
 	free(old);
 	*resolver = NULL;

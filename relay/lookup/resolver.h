@@ -18,8 +18,16 @@ struct resolver;
 struct query;
 
 enum {
-	RESOLVER_TIMEOUT_MS = 30000,  /* of a question, whatever the servers do meanwhile */
-	RESOLVER_IN_FLIGHT_MAX = 500, /* different questions; others wait their turn */
+	RESOLVER_TIMEOUT_MS = 30000, /* of a question, whatever the servers do meanwhile */
+
+	/*
+	 * Different questions on their way; others wait their turn. One that is slow gives its place
+	 * up to the next, so that servers that do not answer delay nobody else, until there are too many
+	 * of them.
+	 */
+	RESOLVER_IN_FLIGHT_MAX = 500,
+	RESOLVER_SLOW_MS = 2000,
+	RESOLVER_SLOW_MAX = 1500,
 };
 
 /* The answer is the resolver's own and gone when this returns. */

@@ -323,14 +323,18 @@ static void test_cases(void **state)
 static char *play(const char *script, bool backwards, struct resolver *resolver)
 {
 	struct buffer out;
+	struct loop *loop = loop_create();
 	struct sts sts = { resolver };
-	struct facts_order order = { .resolver = resolver, .domain = "d.test", .port = 25 };
+	struct facts_order order = {
+		.loop = loop, .resolver = resolver, .domain = "d.test", .port = 25
+	};
 
 	buffer_init(&out, 1 << 20);
 	resolver->script = script;
 	if (strstr(script, "STS ") != NULL)
 		order.sts = &sts;
 	run(&order, backwards, &out);
+	loop_destroy(&loop);
 	return buffer_take(&out);
 }
 
@@ -405,7 +409,10 @@ static void print_facts(const struct facts *facts, struct buffer *out)
 		    (long long)facts->sts.expires_s);
 	else if (facts->sts_asked)
 		buffer_print(out, "sts %s (%s)\n",
-		    facts->sts.problem == STS_PROBLEM_DNS ? "dns" : "?", facts->sts.why);
+		    facts->sts.problem == STS_PROBLEM_DNS    ? "dns"
+		    : facts->sts.problem == STS_PROBLEM_BUSY ? "busy"
+							     : "?",
+		    facts->sts.why);
 	for (size_t i = 0; i < facts->n_hosts; i++)
 		print_host(&facts->hosts[i], out);
 }
@@ -636,6 +643,7 @@ static void test_name_too_long_for_tlsa(void **state)
 static void test_cancel_at_each_point(void **state)
 {
 	const char *script = MX A NO_AAAA TLSA("mx.test") "STS enforce\n";
+	struct loop *loop = loop_create();
 
 	(void)state;
 	for (size_t n = 0; n < 5; n++) {
@@ -645,9 +653,11 @@ static void test_cancel_at_each_point(void **state)
 		struct gathering *gathering;
 
 		buffer_init(&out, 1 << 16);
-		gathering = facts_gather(
-		    &(struct facts_order){
-			.resolver = &resolver, .sts = &sts, .domain = "d.test", .port = 25 },
+		gathering = facts_gather(&(struct facts_order){ .loop = loop,
+					     .resolver = &resolver,
+					     .sts = &sts,
+					     .domain = "d.test",
+					     .port = 25 },
 		    on_facts, &out);
 		for (size_t i = 0; i < n; i++)
 			answer_one(&resolver, 0);
@@ -660,6 +670,115 @@ static void test_cancel_at_each_point(void **state)
 		facts_cancel(&gathering);
 		buffer_finish(&out);
 	}
+	loop_destroy(&loop);
+}
+
+/*
+ * O7, R25: of 20 hosts whose servers do not answer only the best few are asked about, and the next when one
+ * of them is done with.
+ */
+static void O7_a_domain_asks_few_questions_at_once(void **state)
+{
+	struct loop *loop = loop_create();
+	struct resolver resolver = { 0 };
+	struct facts_order order = {
+		.loop = loop, .resolver = &resolver, .domain = "d.test", .port = 25
+	};
+	struct gathering *gathering;
+	struct buffer script, out;
+
+	(void)state;
+	buffer_init(&script, 1 << 16);
+	buffer_init(&out, 1 << 16);
+	buffer_add_text(&script, "MX d.test ok insecure 0:!192.0.2.1");
+	for (int i = FACTS_HOSTS_MAX; i > 0; i--)
+		buffer_print(&script, ",%d:m%d.test", i, i);
+	buffer_add_text(&script, "\n");
+	resolver.script = buffer_text(&script);
+	gathering = facts_gather(&order, on_facts, &out);
+	answer_one(&resolver, 0);
+	assert_int_equal(resolver.n_waiting, 2 * FACTS_HOSTS_AT_ONCE);
+	for (size_t i = 0; i < resolver.n_waiting; i++) {
+		char name[40];
+
+		snprintf(name, sizeof name, "m%zu.test", i / 2 + 1);
+		assert_string_equal(resolver.waiting[i]->name, name);
+	}
+	answer_one(&resolver, 2);
+	assert_int_equal(resolver.n_waiting, 2 * FACTS_HOSTS_AT_ONCE - 1);
+	answer_one(&resolver, 2);
+	assert_int_equal(resolver.n_waiting, 2 * FACTS_HOSTS_AT_ONCE);
+	assert_string_equal(resolver.waiting[2 * FACTS_HOSTS_AT_ONCE - 1]->name, "m6.test");
+	while (resolver.n_waiting > 0) {
+		assert_true(resolver.n_waiting <= 2 * FACTS_HOSTS_AT_ONCE);
+		answer_one(&resolver, 0);
+	}
+	assert_non_null(strstr(buffer_text(&out), "\n19 m19.test no such name/secure "));
+	gathering = facts_gather(&order, on_facts, &out);
+	answer_one(&resolver, 0);
+	facts_cancel(&gathering);
+	assert_int_equal(resolver.n_waiting, 0);
+	buffer_finish(&script);
+	buffer_finish(&out);
+	loop_destroy(&loop);
+}
+
+/* What is not known when the time is over has failed; nothing of it is taken for not being there. */
+static void T10_time_is_bounded(void **state)
+{
+#define LATE "tlsa=error/insecure\n"
+	static const struct {
+		const char *name, *script;
+		size_t n_answered;
+		const char *facts;
+	} table[] = {
+		{ "no MX", MX, 0, "d.test error/insecure ttl=0\n" },
+		{ "no addresses", MX, 1,
+		    "d.test ok/secure ttl=0\n10 mx.test error/insecure error/insecure " LATE },
+		{ "one family", MX A, 2,
+		    "d.test ok/secure ttl=0\n10 mx.test ok/secure error/insecure 192.0.2.1 " LATE },
+		{ "no TLSA", MX A NO_AAAA, 3,
+		    "d.test ok/secure ttl=0\n" HOST " base=mx.test " LATE },
+		{ "no TLSA of the second name",
+		    MX "A mx.test ok secure to=real.test 192.0.2.1\nAAAA mx.test nodata secure\n",
+		    4, "d.test ok/secure ttl=0\n" HOST " to=real.test base=mx.test " LATE },
+		{ "no CNAME",
+		    MX "A mx.test ok insecure to=real.test 192.0.2.1\nAAAA mx.test nodata secure\n",
+		    3,
+		    "d.test ok/secure ttl=0\n10 mx.test ok/insecure no data/secure 192.0.2.1 "
+		    "to=real.test " LATE },
+		{ "no policy", MX A NO_AAAA "STS enforce\n", 4,
+		    MX_SECURE "sts busy (it could not be learned in time)\n" HOST
+			      " base=mx.test tlsa=no such name/secure\n" },
+	};
+	struct loop *loop = loop_create();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct resolver resolver = { .script = table[i].script };
+		struct sts sts = { &resolver };
+		struct buffer out;
+
+		buffer_init(&out, 1 << 16);
+		facts_gather(&(struct facts_order){ .loop = loop,
+				 .resolver = &resolver,
+				 .sts = strstr(table[i].script, "STS ") != NULL ? &sts : NULL,
+				 .domain = "d.test",
+				 .port = 25,
+				 .time_ms = 1 },
+		    on_facts, &out);
+		for (size_t n = 0; n < table[i].n_answered; n++)
+			answer_one(&resolver, 0);
+		assert_int_equal(out.n, 0);
+		loop_run_once(loop, true);
+		if (strcmp(buffer_text(&out), table[i].facts) != 0)
+			fail_msg("%s:\n--- wanted\n%s--- got\n%s", table[i].name, table[i].facts,
+			    buffer_text(&out));
+		assert_int_equal(resolver.n_waiting, 0);
+		assert_null(resolver.sts);
+		buffer_finish(&out);
+	}
+	loop_destroy(&loop);
 }
 
 /* Facts cut anywhere, or with a byte too many, are none; a changed byte is none or harmless. */
@@ -818,6 +937,8 @@ int main(void)
 		cmocka_unit_test(test_hosts_are_bounded),
 		cmocka_unit_test(test_name_too_long_for_tlsa),
 		cmocka_unit_test(test_cancel_at_each_point),
+		cmocka_unit_test(O7_a_domain_asks_few_questions_at_once),
+		cmocka_unit_test(T10_time_is_bounded),
 		cmocka_unit_test(test_decode_is_strict),
 		cmocka_unit_test(test_decode_wants_sense),
 		cmocka_unit_test(test_largest_facts_fit),

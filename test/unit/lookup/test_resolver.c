@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,7 +48,8 @@ struct server {
 	int fd, other_fd;
 	uint16_t port;
 	enum trick trick;
-	size_t n_asked; /* A questions below a.test or b.test */
+	size_t n_asked;      /* A questions below a.test or b.test */
+	bool was_last_asked; /* last.test */
 };
 
 struct fixture {
@@ -63,6 +65,7 @@ struct fixture {
 static struct fixture *fixture_start(enum trick trick, int64_t timeout_ms);
 static void fixture_finish(struct fixture *f);
 static void server_start(struct server *s, struct loop *loop, enum trick trick);
+static void server_stop(struct server *s);
 static int bind_loopback(uint16_t *port);
 static void on_question(int fd, void *arg);
 static void reply(struct server *s, struct packet *p, const struct sockaddr_in *to);
@@ -94,9 +97,7 @@ static void fixture_finish(struct fixture *f)
 {
 	resolver_destroy(&f->resolver);
 	assert_null(f->resolver);
-	watch_destroy(&f->server.watch);
-	close(f->server.fd);
-	close(f->server.other_fd);
+	server_stop(&f->server);
 	loop_destroy(&f->loop);
 	free(f);
 }
@@ -111,6 +112,13 @@ static void server_start(struct server *s, struct loop *loop, enum trick trick)
 	s->other_fd = bind_loopback(&other);
 	s->watch = watch_create(loop, s->fd, WATCH_READ, on_question, s);
 	watch_on(s->watch);
+}
+
+static void server_stop(struct server *s)
+{
+	watch_destroy(&s->watch);
+	close(s->fd);
+	close(s->other_fd);
 }
 
 static int bind_loopback(uint16_t *port)
@@ -153,6 +161,7 @@ static void reply(struct server *s, struct packet *question, const struct sockad
 	/* The names above (asked for by QNAME minimisation) are answered honestly. */
 	if (read_question(question, name, &type) && type == RECORD_A && strchr(name, '.') != NULL) {
 		s->n_asked++;
+		s->was_last_asked |= strncasecmp(name, "last.", 5) == 0;
 		forge(s, question, to);
 		if (s->trick == TRICK_SILENCE || s->trick == TRICK_SERVFAIL ||
 		    s->trick == TRICK_REFUSED || s->trick == TRICK_CUT ||
@@ -388,6 +397,68 @@ static void test_time_begins_with_the_asking(void **state)
 	fixture_finish(f);
 }
 
+/*
+ * O7, R25: as many as are asked at once get no answer for a long time. They do not count for ever: who is
+ * asked next has an answer soon.
+ */
+static void O7_slow_servers_delay_nobody_else(void **state)
+{
+	struct fixture *f = fixture_start(TRICK_SILENCE, 20000);
+	struct server honest;
+	char slow[40], quick[40], name[32], error[200] = "";
+	struct config_stub stubs[] = { { (char *)"test", slow }, { (char *)"honest", quick } };
+	struct config config = { .dns_stubs = stubs, .n_dns_stubs = 2 };
+	int64_t before;
+
+	(void)state;
+	server_start(&honest, f->loop, TRICK_NONE);
+	snprintf(slow, sizeof slow, "127.0.0.1@%d", f->server.port);
+	snprintf(quick, sizeof quick, "127.0.0.1@%d", honest.port);
+	resolver_destroy(&f->resolver);
+	f->resolver = resolver_create(f->loop, &config, error, sizeof error);
+	assert_non_null(f->resolver);
+	before = clock_monotonic_ms();
+	for (int i = 0; i < RESOLVER_IN_FLIGHT_MAX; i++) {
+		snprintf(name, sizeof name, "s%d.test", i);
+		ask(f, name);
+	}
+	ask(f, "a.honest");
+	while (*f->address == '\0' && clock_monotonic_ms() - before < 20000)
+		loop_run_once(f->loop, true);
+	assert_string_equal(f->address, GOOD);
+	assert_true(clock_monotonic_ms() - before < RESOLVER_SLOW_MS + 1500);
+	assert_in_range(f->n_waiting, RESOLVER_IN_FLIGHT_MAX / 2, RESOLVER_IN_FLIGHT_MAX);
+	resolver_destroy(&f->resolver);
+	server_stop(&honest);
+	fixture_finish(f);
+}
+
+static void fail_if_called(const struct answer *answer, void *arg)
+{
+	(void)answer, (void)arg;
+	fail_msg("the callback of a cancelled query came");
+}
+
+/* One that nobody waits for any more when its turn comes is not asked. */
+static void test_nobody_waits(void **state)
+{
+	struct fixture *f = fixture_start(TRICK_SILENCE, 300);
+	struct query *query;
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < RESOLVER_IN_FLIGHT_MAX; i++) {
+		snprintf(name, sizeof name, "s%d.test", i);
+		ask(f, name);
+	}
+	query = resolver_start(f->resolver, "last.test", RECORD_A, fail_if_called, NULL);
+	query_cancel(&query);
+	wait_for_all(f);
+	assert_true(f->server.n_asked > 0);
+	assert_false(f->server.was_last_asked);
+	fixture_finish(f);
+}
+
 /* A second time it comes out of the cache, from inside libunbound's own call, and still later. */
 static void test_cached_answer_is_deferred(void **state)
 {
@@ -457,12 +528,6 @@ static void test_many_slow_questions(void **state)
 	assert_true(heart.longest_ms < 1000);
 	timer_destroy(&heart.timer);
 	fixture_finish(f);
-}
-
-static void fail_if_called(const struct answer *answer, void *arg)
-{
-	(void)answer, (void)arg;
-	fail_msg("the callback of a cancelled query came");
 }
 
 static void test_cancel(void **state)
@@ -605,6 +670,8 @@ int main(void)
 		cmocka_unit_test(test_trouble_is_an_error),
 		cmocka_unit_test(test_timeout_comes_in_time),
 		cmocka_unit_test(test_time_begins_with_the_asking),
+		cmocka_unit_test(O7_slow_servers_delay_nobody_else),
+		cmocka_unit_test(test_nobody_waits),
 		cmocka_unit_test(test_cached_answer_is_deferred),
 		cmocka_unit_test(test_equal_questions_are_asked_once),
 		cmocka_unit_test(test_many_slow_questions),
