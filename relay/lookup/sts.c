@@ -10,11 +10,11 @@
 
 #include "relay/base/buffer.h"
 #include "relay/base/clock.h"
-#include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/base/text.h"
 #include "relay/lookup/https.h"
 #include "relay/lookup/sts_cache.h"
+#include "relay/lookup/sts_say.h"
 
 enum { SWEEP_LEAST_MS = 200 }; /* between two looks at all that is kept */
 
@@ -51,8 +51,6 @@ static void on_policy(const struct https_answer *answer, void *arg);
 static void policy_failed(struct sts_domain *domain, bool was_tried);
 static void policy_came(
     struct sts_domain *domain, const struct https_answer *answer, struct sts_policy *policy);
-static const char *word_of(enum sts_problem problem);
-static bool makes_wait(enum sts_problem problem);
 static void keep(struct sts_domain *domain);
 static void forget(struct sts *sts, const char *name);
 static void answer_all(struct sts_question_list *list, const struct sts_finding *finding);
@@ -278,49 +276,19 @@ static void policy_failed(struct sts_domain *domain, bool was_tried)
 	struct sts_finding finding;
 	int64_t now_s = clock_wall_s();
 	bool is_kept = sts_domain_is_in_force(domain, now_s);
-	enum sts_problem problem = domain->policy_trouble.problem;
-	char until[CLOCK_DATE_MAX] = "";
 
 	if (was_tried) {
 		text_copy(domain->failed_id, sizeof domain->failed_id, domain->request_id);
 		domain->again_ms = clock_monotonic_ms() + STS_AGAIN_MS;
 	}
-	if (is_kept) {
+	if (is_kept)
 		sts_domain_refresh_later(domain, now_s);
-		clock_print_iso(domain->expires_s, until);
-	}
-	/*
-	 * RFC 8461 3.3 wants the operator to hear of it, unless the policy demands nothing. A
-	 * command line tells it in its own way.
-	 */
+	/* Not if the policy demands nothing. A command line tells it in its own way. */
 	if (domain->sts->keep != NULL && (!is_kept || domain->policy.mode != STS_MODE_NONE))
-		log_warning(
-		    "MTA-STS: %s; that is for its owner to mend; meanwhile %s%s [mta-sts-%s]",
-		    domain->policy_trouble.why,
-		    is_kept               ? "the policy kept from before stays in force until "
-		    : makes_wait(problem) ? "its mail waits"
-					  : "its mail goes as without a policy",
-		    until, word_of(problem));
+		sts_say_trouble(domain, is_kept);
 	find_kept(domain, &domain->policy_trouble, &finding);
 	answer_all(&domain->awaiting, &finding);
 	sts_finding_finish(&finding);
-}
-
-static const char *word_of(enum sts_problem problem)
-{
-	static const char *const words[] = {
-#define X(symbol, word) [symbol] = word,
-		STS_PROBLEMS(X)
-#undef X
-	};
-
-	return words[problem];
-}
-
-/* It does not say that there is none: relay/route_sts.c. */
-static bool makes_wait(enum sts_problem problem)
-{
-	return problem == STS_PROBLEM_BUSY || problem == STS_PROBLEM_BOGUS;
 }
 
 static void policy_came(
@@ -342,8 +310,7 @@ static void policy_came(
 	text_copy(finding.id, sizeof finding.id, domain->request_id);
 	sts_policy_copy(&finding.policy, policy);
 	if (sts->keep != NULL && (!had_policy || strcmp(domain->text, text) != 0))
-		log_info("MTA-STS: %s has a policy: %s, %zu mx, for %u s", domain->name,
-		    sts_mode_name(policy->mode), policy->n_mx, policy->max_age_s);
+		sts_say_policy(domain, policy);
 	/* A max_age of 0 is for the mail that asked, and for no other. */
 	if (policy->max_age_s > 0) {
 		sts_cache_keep(&sts->cache, domain, policy, &kept, now_s);
