@@ -78,8 +78,8 @@ static int keep(struct store *store, struct spool_request *request)
 static int read_part(struct store *store, struct spool_request *request)
 {
 	struct work *work = request->task.work;
-	sqlite3_stmt *rows = store_bind(
-	    store, STORE_read_policies, "tii", work->domain, request->now_s, (int64_t)AT_ONCE);
+	sqlite3_stmt *rows =
+	    store_bind(store, STORE_read_policies, "ti", work->domain, (int64_t)AT_ONCE);
 	size_t size = 0;
 	int rc = 0;
 

@@ -27,7 +27,10 @@ void spool_policy_keep(struct spool *spool, const struct sts_kept *kept);
 typedef void spool_policies_found(
     void *arg, const struct sts_kept *policies, size_t n, bool is_last);
 
-/* All that have not expired, in parts of about SPOOL_POLICIES_PART bytes at most. */
+/*
+ * All of them, in parts of about SPOOL_POLICIES_PART bytes at most. What has expired by a clock that may be
+ * wrong is among them: the lookup says when it is to be forgotten (relay/lookup/sts.h).
+ */
 enum { SPOOL_POLICIES_PART = 1 << 20 };
 void spool_policies_read(struct spool *spool, spool_policies_found *found, void *arg);
 

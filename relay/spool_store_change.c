@@ -398,8 +398,7 @@ static int forget(struct store *store, struct spool_request *request)
 {
 	int64_t before = request->now_s - REMEMBER_S, most = FORGET_AT_ONCE;
 
-	if (store_run(store_bind(store, STORE_forget_expired, "i", request->now_s)) == -1 ||
-	    store_run(store_bind(store, STORE_forget_surplus, "i", (int64_t)SPOOL_POLICIES_MAX)) ==
+	if (store_run(store_bind(store, STORE_forget_surplus, "i", (int64_t)SPOOL_POLICIES_MAX)) ==
 		-1 ||
 	    store_forget_reports(store, request->now_s) == -1)
 		return -1;

@@ -70,8 +70,7 @@
 	X(find_policy, "SELECT domain, id, policy, fetched_s, expires_s FROM sts_policies"         \
 		       " WHERE domain = ? AND expires_s > ?")                                      \
 	X(read_policies, "SELECT domain, id, policy, fetched_s, expires_s FROM sts_policies"       \
-			 " WHERE domain > ? AND expires_s > ? ORDER BY domain LIMIT ?")            \
-	X(forget_expired, "DELETE FROM sts_policies WHERE expires_s <= ?")                         \
+			 " WHERE domain > ? ORDER BY domain LIMIT ?")                              \
 	X(forget_surplus, "DELETE FROM sts_policies WHERE domain IN (SELECT domain"                \
 			  " FROM sts_policies INDEXED BY sts_policies_expiry"                      \
 			  " ORDER BY expires_s DESC LIMIT -1 OFFSET ?)")                           \

@@ -155,6 +155,7 @@ static enum tls_result problem_result(enum sts_problem problem)
 {
 	switch (problem) {
 	case STS_PROBLEM_NONE:
+	case STS_PROBLEM_GONE:
 	case STS_PROBLEM_DNS:
 	case STS_PROBLEM_BOGUS:
 	case STS_PROBLEM_BUSY: break;

@@ -140,7 +140,7 @@ static bool get_sts(struct wire_reader *in, struct sts_finding *sts)
 	uint8_t problem = wire_get_u8(in);
 	bool has_policy;
 
-	if (problem > STS_PROBLEM_INVALID)
+	if (problem > STS_PROBLEM_GONE)
 		return false;
 	sts->problem = (enum sts_problem)problem;
 	return get_text(in, sts->why, sizeof sts->why) && get_bool(in, &has_policy) &&

@@ -38,12 +38,15 @@ struct sts {
 	struct sts_cache cache;
 	struct sts_question_list waiting; /* for what was kept */
 	struct timer *start, *sweep;      /* waiting ones begin; the cache is looked through */
+	int64_t grace_ms;
 	size_t n_refreshing;
 };
 
 static void on_start(void *arg);
 static void ask_record(struct sts_question *question);
 static void on_record(const struct answer *answer, void *arg);
+static enum sts_record_kind judge_record(
+    struct sts_domain *domain, const struct answer *answer, char id[STS_ID_MAX]);
 static void record_known(struct sts_domain *domain, enum sts_record_kind kind, const char *id);
 static bool name_of(const char *prefix, const struct sts_domain *domain, char name[DOMAIN_MAX]);
 static void fetch(struct sts_domain *domain, const char *id);
@@ -52,6 +55,7 @@ static void policy_failed(struct sts_domain *domain, bool was_tried);
 static void policy_came(
     struct sts_domain *domain, const struct https_answer *answer, struct sts_policy *policy);
 static void keep(struct sts_domain *domain);
+static void end_policy(struct sts_domain *domain);
 static void forget(struct sts *sts, const char *name);
 static void answer_all(struct sts_question_list *list, const struct sts_finding *finding);
 static void find_kept(
@@ -80,6 +84,7 @@ struct sts *sts_create(struct loop *loop, const struct config *config, struct re
 	TAILQ_INIT(&sts->waiting);
 	sts->start = timer_create_in(loop, on_start, sts);
 	sts->sweep = timer_create_in(loop, on_sweep, sts);
+	sts->grace_ms = STS_GRACE_MS;
 	sts->https = https_create(loop, config, resolver, STS_FETCHES_MAX, error, room);
 	if (sts->https == NULL)
 		sts_destroy(&sts);
@@ -99,9 +104,14 @@ void sts_set_timeout(struct sts *sts, int64_t timeout_ms)
 	https_set_timeout(sts->https, timeout_ms);
 }
 
+void sts_set_grace(struct sts *sts, int64_t grace_ms)
+{
+	sts->grace_ms = grace_ms;
+}
+
 void sts_load(struct sts *sts, const struct sts_kept *kept)
 {
-	int64_t now_s = clock_wall_s();
+	int64_t now_s = clock_wall_s(), now_ms = clock_monotonic_ms();
 	struct sts_domain *domain = sts_cache_find(&sts->cache, kept->domain);
 	struct sts_policy policy;
 	char name[DOMAIN_MAX], why[STS_WHY_MAX];
@@ -116,15 +126,17 @@ void sts_load(struct sts *sts, const struct sts_kept *kept)
 	if (!domain_canonical(kept->domain, strlen(kept->domain), name) ||
 	    strcmp(name, kept->domain) != 0)
 		return;
-	if (kept->expires_s <= now_s || strlen(kept->id) >= STS_ID_MAX || *kept->id == '\0' ||
+	if ((domain != NULL && domain->ended_s > now_s) || strlen(kept->id) >= STS_ID_MAX ||
+	    *kept->id == '\0' ||
 	    !sts_policy_read(kept->policy, strlen(kept->policy), &policy, why, sizeof why)) {
 		forget(sts, name);
 		return;
 	}
-	domain = sts_cache_use(&sts->cache, name, clock_monotonic_ms());
+	domain = sts_cache_use(&sts->cache, name, now_ms);
 	domain->sts = sts;
 	sts_cache_keep(&sts->cache, domain, &policy, kept, now_s);
 	domain->is_stored = true;
+	domain->over_ms = sts_domain_is_in_force(domain, now_s) ? 0 : now_ms;
 	make_room(sts);
 }
 
@@ -204,11 +216,27 @@ static void on_record(const struct answer *answer, void *arg)
 {
 	struct sts_domain *domain = arg;
 	char id[STS_ID_MAX];
-	enum sts_record_kind kind;
 
 	domain->record = NULL;
-	kind = sts_judge_record(domain->name, answer, id, &domain->record_trouble);
-	record_known(domain, kind, id);
+	record_known(domain, judge_record(domain, answer, id), id);
+}
+
+/* Of a record that is missed the operator hears once. A policy that demands nothing may go. */
+static enum sts_record_kind judge_record(
+    struct sts_domain *domain, const struct answer *answer, char id[STS_ID_MAX])
+{
+	struct sts_trouble *trouble = &domain->record_trouble;
+	bool demands =
+	    sts_domain_is_in_force(domain, clock_wall_s()) && domain->policy.mode != STS_MODE_NONE;
+	enum sts_record_kind kind = sts_judge_record(domain->name, answer, demands, id, trouble);
+	bool is_missed =
+	    trouble->problem == STS_PROBLEM_GONE || trouble->problem == STS_PROBLEM_INVALID;
+
+	if (demands && is_missed && !domain->is_record_missed && domain->sts->keep != NULL)
+		sts_say_missed(domain);
+	if (!finding_is_failure(&answer->finding))
+		domain->is_record_missed = demands && is_missed;
+	return kind;
 }
 
 /* RFC 8461 5.1: what is kept stays in force without a record, and is enough while its id is the same. */
@@ -318,9 +346,7 @@ static void policy_came(
 		timer_set(sts->sweep, 0);
 	} else {
 		sts_policy_finish(policy);
-		sts_cache_forget(&sts->cache, domain);
-		if (had_policy)
-			forget(sts, domain->name);
+		end_policy(domain);
 	}
 	free(text);
 	answer_all(&domain->awaiting, &finding);
@@ -338,6 +364,18 @@ static void keep(struct sts_domain *domain)
 
 	if (sts->keep != NULL)
 		sts->keep(sts->arg, &kept);
+}
+
+/* Its owner may not hear that now; until the time is over it is remembered, and told again. */
+static void end_policy(struct sts_domain *domain)
+{
+	struct sts *sts = domain->sts;
+
+	if (!domain->has_policy)
+		return;
+	domain->ended_s = domain->expires_s;
+	sts_cache_forget(&sts->cache, domain);
+	forget(sts, domain->name);
 }
 
 static void forget(struct sts *sts, const char *name)
@@ -375,14 +413,14 @@ static void find_kept(
 	finding->has_policy = true;
 	sts_policy_copy(&finding->policy, &domain->policy);
 	text_copy(finding->id, sizeof finding->id, domain->id);
-	finding->expires_s = domain->expires_s;
+	finding->expires_s = sts_domain_expires_s(domain);
 }
 
 /* A domain of which nothing is known any more leaves the cache. */
 static void settle(struct sts_domain *domain)
 {
 	if (!domain->has_policy && domain->again_ms <= clock_monotonic_ms() &&
-	    sts_domain_is_idle(domain))
+	    domain->ended_s <= clock_wall_s() && sts_domain_is_idle(domain))
 		sts_cache_drop(&domain->sts->cache, &domain);
 }
 
@@ -425,21 +463,25 @@ static int64_t sweep_domain(struct sts_domain *domain, int64_t now_s, int64_t no
 	if (!sts_domain_is_idle(domain))
 		return STS_SWEEP_MS;
 	if (!sts_domain_is_in_force(domain, now_s)) {
-		if (domain->has_policy)
+		if (domain->over_ms == 0)
+			domain->over_ms = now_ms;
+		if (domain->has_policy && now_ms - domain->over_ms >= sts->grace_ms) {
+			sts_cache_forget(&sts->cache, domain);
 			forget(sts, domain->name);
-		sts_cache_forget(&sts->cache, domain);
+		}
 		settle(domain);
 		return STS_SWEEP_MS;
 	}
+	domain->over_ms = 0;
 	if (domain->refresh_s <= now_s && now_ms - domain->used_ms < STS_UNUSED_MS) {
 		if (sts->n_refreshing == STS_REFRESHES_MAX)
 			return 0;
 		refresh(domain);
 		return STS_SWEEP_MS;
 	}
-	due_s = domain->refresh_s > now_s && domain->refresh_s < domain->expires_s
-		    ? domain->refresh_s
-		    : domain->expires_s;
+	due_s = sts_domain_expires_s(domain);
+	if (domain->refresh_s > now_s && domain->refresh_s < due_s)
+		due_s = domain->refresh_s;
 	return due_s * 1000 - clock_wall_ms();
 }
 
@@ -468,7 +510,7 @@ static void on_refresh_record(const struct answer *answer, void *arg)
 	enum sts_problem problem;
 
 	domain->refresh_record = NULL;
-	kind = sts_judge_record(domain->name, answer, id, &domain->record_trouble);
+	kind = judge_record(domain, answer, id);
 	problem = domain->record_trouble.problem;
 	if (kind == STS_RECORD_GOOD ||
 	    (domain->has_policy && (problem == STS_PROBLEM_DNS || problem == STS_PROBLEM_BOGUS))) {

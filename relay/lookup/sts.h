@@ -33,7 +33,8 @@ struct sts_kept {
 	X(STS_PROBLEM_BUSY, "busy")     /* it was not even tried: too many others were */          \
 	X(STS_PROBLEM_FETCH, "fetch")   /* HTTPS failed, not 200, redirect, too long, too slow */  \
 	X(STS_PROBLEM_WEBPKI, "webpki") /* the policy host's certificate */                        \
-	X(STS_PROBLEM_INVALID, "invalid") /* not text/plain, or no policy */
+	X(STS_PROBLEM_INVALID, "invalid") /* not text/plain, or no policy */                       \
+	X(STS_PROBLEM_GONE, "gone") /* of a policy that is kept: the record is not there now */
 
 enum sts_problem {
 #define X(symbol, word) symbol,
@@ -47,6 +48,12 @@ enum {
 	STS_REFRESHES_MAX = 4, /* of these, at most so many that no question waits for */
 	STS_AGAIN_MS = 300000, /* RFC 8461 3.3: so long after a fetch that failed, for that id */
 	STS_SWEEP_MS = 60000,  /* at least so often the kept policies are looked through */
+
+	/*
+	 * What has expired is out of force, and forgotten only so long after, on the monotonic clock: if
+	 * it was the wall clock that was wrong, it is there again when that is put right.
+	 */
+	STS_GRACE_MS = 86400000,
 };
 
 struct sts_finding {
@@ -77,8 +84,9 @@ struct sts *sts_create(struct loop *loop, const struct config *config, struct re
 void sts_destroy(struct sts **sts);
 
 /*
- * From the store; one that can't be read or has expired is to be forgotten there too. Both may be
- * called again when the owner is a new one: what it does not have is then kept once more.
+ * From the store; one that can't be read is to be forgotten there too. Both may be called again when the
+ * owner is a new one: what it does not have is then kept once more, and what it should have forgotten
+ * is told again.
  */
 void sts_load(struct sts *sts, const struct sts_kept *kept);
 void sts_loaded(struct sts *sts);
@@ -86,8 +94,9 @@ void sts_loaded(struct sts *sts);
 /* Whom to ask from now on. */
 void sts_set_resolver(struct sts *sts, struct resolver *resolver);
 
-/* For tests: how long a fetch may take from now on. */
+/* For tests: how long a fetch may take from now on, and how long what has expired stays. */
 void sts_set_timeout(struct sts *sts, int64_t timeout_ms);
+void sts_set_grace(struct sts *sts, int64_t grace_ms);
 
 /* The finding is the sts's own, and gone when this returns. */
 typedef void sts_done(const struct sts_finding *finding, void *arg);

@@ -61,7 +61,7 @@ struct sts_domain *sts_cache_surplus(struct sts_cache *cache)
 	TAILQ_FOREACH (domain, &cache->by_use, by_use) {
 		if (!sts_domain_is_idle(domain))
 			continue;
-		if (!domain->has_policy && !is_too_long)
+		if (domain->has_policy ? domain->over_ms != 0 : !is_too_long)
 			return domain;
 		if (domain->has_policy &&
 		    (worst == NULL || (is_too_long && domain->n_text > worst->n_text)))
@@ -93,10 +93,13 @@ void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct s
 	domain->text = mem_copy_text(kept->policy);
 	domain->n_text = strlen(kept->policy);
 	cache->n_bytes += domain->n_text;
-	domain->fetched_s = kept->fetched_s < now_s ? kept->fetched_s : now_s;
+	domain->fetched_s = kept->fetched_s;
 	domain->expires_s = kept->expires_s;
 	if (domain->expires_s > domain->fetched_s + domain->policy.max_age_s)
 		domain->expires_s = domain->fetched_s + domain->policy.max_age_s;
+	domain->behind_s = domain->over_ms = domain->ended_s = 0;
+	if (domain->fetched_s > now_s)
+		domain->behind_s = domain->fetched_s - now_s;
 	plan_refresh(domain, now_s);
 }
 
@@ -108,16 +111,17 @@ void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct s
  */
 static void plan_refresh(struct sts_domain *domain, int64_t now_s)
 {
-	int64_t lifetime_s = domain->expires_s - domain->fetched_s, left_s;
+	int64_t fetched_s = domain->fetched_s - domain->behind_s, left_s;
+	int64_t lifetime_s = domain->expires_s - domain->fetched_s;
 
 	if (lifetime_s > STS_REFRESH_S)
 		lifetime_s = STS_REFRESH_S;
-	domain->refresh_s = domain->fetched_s + lifetime_s / 2 + random_up_to(lifetime_s * 4 / 10);
-	if (domain->refresh_s < domain->fetched_s + STS_REFRESH_LEAST_S)
-		domain->refresh_s = domain->fetched_s + STS_REFRESH_LEAST_S;
+	domain->refresh_s = fetched_s + lifetime_s / 2 + random_up_to(lifetime_s * 4 / 10);
+	if (domain->refresh_s < fetched_s + STS_REFRESH_LEAST_S)
+		domain->refresh_s = fetched_s + STS_REFRESH_LEAST_S;
 	if (domain->refresh_s > now_s)
 		return;
-	left_s = domain->expires_s - now_s;
+	left_s = sts_domain_expires_s(domain) - now_s;
 	domain->refresh_s =
 	    now_s +
 	    random_up_to(left_s / 2 < STS_REFRESH_AGAIN_S ? left_s / 2 : STS_REFRESH_AGAIN_S);
@@ -125,7 +129,7 @@ static void plan_refresh(struct sts_domain *domain, int64_t now_s)
 
 void sts_domain_refresh_later(struct sts_domain *domain, int64_t now_s)
 {
-	int64_t left_s = domain->expires_s - now_s;
+	int64_t left_s = sts_domain_expires_s(domain) - now_s;
 	int64_t wait_s = left_s / 2 < STS_REFRESH_AGAIN_S ? left_s / 2 : STS_REFRESH_AGAIN_S;
 
 	wait_s = wait_s / 2 + random_up_to(wait_s);
@@ -146,20 +150,27 @@ void sts_cache_forget(struct sts_cache *cache, struct sts_domain *domain)
 	free(domain->text);
 	domain->text = NULL;
 	domain->n_text = 0;
-	domain->has_policy = domain->is_stored = false;
+	domain->has_policy = domain->is_stored = domain->is_record_missed = false;
+	domain->behind_s = domain->over_ms = 0;
 	domain->id[0] = '\0';
 }
 
 bool sts_domain_is_in_force(struct sts_domain *domain, int64_t now_s)
 {
+	int64_t behind_s = domain->fetched_s - now_s;
+
 	if (!domain->has_policy)
 		return false;
-	if (domain->fetched_s > now_s) {
-		domain->expires_s -= domain->fetched_s - now_s;
-		domain->fetched_s = now_s;
+	if (behind_s > domain->behind_s || (behind_s <= 0 && domain->behind_s > 0)) {
+		domain->behind_s = behind_s > 0 ? behind_s : 0;
 		plan_refresh(domain, now_s);
 	}
-	return domain->expires_s > now_s;
+	return sts_domain_expires_s(domain) > now_s;
+}
+
+int64_t sts_domain_expires_s(const struct sts_domain *domain)
+{
+	return domain->expires_s - domain->behind_s;
 }
 
 bool sts_domain_is_idle(const struct sts_domain *domain)

@@ -41,7 +41,13 @@ struct sts_domain {
 	char id[STS_ID_MAX];
 	char *text;
 	size_t n_text;
-	int64_t fetched_s, expires_s, refresh_s; /* wall clock */
+	int64_t fetched_s, expires_s; /* wall clock, as they were when it was fetched */
+	int64_t behind_s;  /* what the wall clock was set back since; 0 when it has caught up */
+	int64_t refresh_s; /* wall clock */
+	int64_t over_ms;   /* monotonic: since when it has expired; 0: it has not */
+	int64_t
+	    ended_s; /* wall clock: without a policy, until when the one would last that was ended */
+	bool is_record_missed; /* and that is said in the log */
 
 	struct sts_trouble record_trouble, policy_trouble; /* of the last try */
 	char failed_id[STS_ID_MAX]; /* its policy could not be had; not tried again before */
@@ -76,21 +82,28 @@ struct sts_domain *sts_cache_use(struct sts_cache *cache, const char *name, int6
 /*
  * One that should go because the cache is too full, or NULL, and always one with nothing under way. Of
  * too many domains the longest unused, without a policy before those with one; of too many bytes the
- * longest policy: a few strangers with policies as long as they may be must not push out all others.
+ * longest policy: a few strangers with policies as long as they may be must not push out all others. A
+ * policy that has expired goes first.
  */
 struct sts_domain *sts_cache_surplus(struct sts_cache *cache);
 void sts_cache_drop(struct sts_cache *cache, struct sts_domain **domain);
 
 /*
  * Takes a policy that was read (policy is the cache's from now on) and plans its refresh. expires_s is
- * cut to what max_age allows, and a fetched_s that lies ahead (the clock was set back) to now.
+ * cut to what max_age allows.
  */
 void sts_cache_keep(struct sts_cache *cache, struct sts_domain *domain, struct sts_policy *policy,
     const struct sts_kept *kept, int64_t now_s);
 void sts_cache_forget(struct sts_cache *cache, struct sts_domain *domain);
 
-/* Is a policy kept, and not yet over? Sets times right first if the clock was set back. */
+/*
+ * Is a policy kept, and not yet over? One that was fetched in what is the future now (the clock was set
+ * back) lasts its lifetime from now on, or as it was meant when the clock goes ahead again.
+ */
 bool sts_domain_is_in_force(struct sts_domain *domain, int64_t now_s);
+
+/* Of its policy, as the last question whether it is in force found it. */
+int64_t sts_domain_expires_s(const struct sts_domain *domain);
 
 bool sts_domain_is_idle(const struct sts_domain *domain);
 

@@ -12,7 +12,7 @@ static void say(struct sts_trouble *trouble, enum sts_problem problem, const cha
     __attribute__((format(printf, 3, 4)));
 
 enum sts_record_kind sts_judge_record(const char *domain, const struct answer *answer,
-    char id[STS_ID_MAX], struct sts_trouble *trouble)
+    bool was_there, char id[STS_ID_MAX], struct sts_trouble *trouble)
 {
 	enum sts_record_kind kind;
 
@@ -29,6 +29,9 @@ enum sts_record_kind sts_judge_record(const char *domain, const struct answer *a
 		say(trouble, STS_PROBLEM_INVALID,
 		    "the record _mta-sts.%s can't be read: it is not \"v=STSv1; id=LETTERS\"",
 		    domain);
+	if (kind == STS_RECORD_NONE && was_there)
+		say(trouble, STS_PROBLEM_GONE,
+		    "the record _mta-sts.%s is gone, or there is more than one", domain);
 	return kind;
 }
 

@@ -16,9 +16,12 @@ struct sts_trouble {
 	char why[STS_WHY_MAX];
 };
 
-/* RFC 8461 3.1. A lookup that failed says as little as a record that is not there. */
+/*
+ * RFC 8461 3.1. A lookup that failed says as little as a record that is not there, which is trouble only
+ * where it was there before.
+ */
 enum sts_record_kind sts_judge_record(const char *domain, const struct answer *answer,
-    char id[STS_ID_MAX], struct sts_trouble *trouble);
+    bool was_there, char id[STS_ID_MAX], struct sts_trouble *trouble);
 
 /* RFC 8461 3.2, 3.3. False, with nothing in policy to finish, if it is none. */
 bool sts_judge_policy(const char *domain, const struct https_answer *answer,

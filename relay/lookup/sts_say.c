@@ -18,13 +18,26 @@ void sts_say_trouble(const struct sts_domain *domain, bool is_kept)
 	char until[CLOCK_DATE_MAX] = "";
 
 	if (is_kept)
-		clock_print_iso(domain->expires_s, until);
+		clock_print_iso(sts_domain_expires_s(domain), until);
 	log_warning("MTA-STS: %s; that is for its owner to mend; meanwhile %s%s [mta-sts-%s]",
 	    domain->policy_trouble.why,
 	    is_kept               ? "the policy kept from before stays in force until "
 	    : makes_wait(problem) ? "its mail waits"
 				  : "its mail goes as without a policy",
 	    until, word_of(problem));
+}
+
+void sts_say_missed(const struct sts_domain *domain)
+{
+	const struct sts_trouble *trouble = &domain->record_trouble;
+	char until[CLOCK_DATE_MAX];
+
+	clock_print_iso(sts_domain_expires_s(domain), until);
+	log_warning(
+	    "MTA-STS: %s; the policy kept from before stays in force until %s, and is not "
+	    "renewed before the record is back: if its owner has not ended it, somebody may "
+	    "keep the record from us; compare what other resolvers say [mta-sts-%s]",
+	    trouble->why, until, word_of(trouble->problem));
 }
 
 static const char *word_of(enum sts_problem problem)

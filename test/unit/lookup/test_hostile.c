@@ -201,6 +201,7 @@ static void T22_a_short_life_is_no_reason_to_ask_without_end(void **state)
 		f->sts = sts_create(
 		    f->loop, &f->config, f->resolver, true, on_keep, f, error, sizeof error);
 		assert_non_null(f->sts);
+		sts_set_grace(f->sts, 0);
 		f->is_done = false;
 		sts_ask(f->sts, "d.test", on_found, f);
 		wait_for(f, &f->is_done);

@@ -17,6 +17,7 @@
 #include "play_web.h"
 #include "relay/base/buffer.h"
 #include "relay/base/clock.h"
+#include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/lookup/sts.h"
 #include "relay/lookup/sts_judge.h"
@@ -421,12 +422,12 @@ static void t22_kept_whatever_fails(void **state)
 		enum web_trick trick;
 		const char *words, *says;
 	} table[] = {
-		{ "no record", POLICY_HOST, WEB_ANSWERS, OK, "enforce 1 none" },
+		{ "no record", POLICY_HOST, WEB_ANSWERS, OK, "enforce 1 gone" },
 		{ "the record fails", POLICY_HOST "_mta-sts.d.test TXT ERROR\n", WEB_ANSWERS, OK,
 		    "enforce 1 dns" },
 		{ "the record is unreadable", POLICY_HOST "_mta-sts.d.test TXT v=STSv1; x\n",
 		    WEB_ANSWERS, OK, "enforce 1 invalid" },
-		{ "two records", GOOD RECORD("2"), WEB_ANSWERS, OK, "enforce 1 none" },
+		{ "two records", GOOD RECORD("2"), WEB_ANSWERS, OK, "enforce 1 gone" },
 		{ "a new id, and 500", POLICY_HOST RECORD("2"), WEB_ANSWERS,
 		    "HTTP/1.1 500 No\r\n\r\n", "enforce 1 fetch" },
 		{ "a new id, and no policy", POLICY_HOST RECORD("2"), WEB_ANSWERS,
@@ -475,6 +476,36 @@ static void load(struct fixture *f, const char *domain, const char *id, const ch
 			     .expires_s = expires_s });
 }
 
+/* What is due now is done, and answered. */
+static void sweep(struct fixture *f)
+{
+	sts_loaded(f->sts);
+	for (int i = 0; i < 20; i++)
+		loop_run_once(f->loop, false);
+}
+
+static size_t count_lines(const char *path, const char *what)
+{
+	char line[2000];
+	FILE *file = fopen(path, "r");
+	size_t n = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) != NULL)
+		n += strstr(line, what) != NULL;
+	fclose(file);
+	return n;
+}
+
+static void wait_for_lines(struct fixture *f, const char *path, const char *what, size_t n)
+{
+	int64_t until = clock_monotonic_ms() + 20000;
+
+	while (count_lines(path, what) < n && clock_monotonic_ms() < until)
+		loop_run_once(f->loop, true);
+	assert_int_equal(count_lines(path, what), n);
+}
+
 /* A restart with the policy host down: nobody is told "no policy" before what was kept is there. */
 static void t22_survives_a_restart(void **state)
 {
@@ -505,25 +536,169 @@ static void t22_what_can_not_be_loaded(void **state)
 	int64_t now_s = clock_wall_s();
 
 	(void)state;
-	load(f, "d.test", "1", POLICY, now_s - 86400, now_s - 1);
 	load(f, "d.test", "1", "version: STSv2\n", now_s, now_s + 1000);
 	load(f, "d.test", "", POLICY, now_s, now_s + 1000);
 	load(f, "d.test", "123456789012345678901234567890123", POLICY, now_s, now_s + 1000);
 	load(f, "D.test", "1", POLICY, now_s, now_s + 1000);
-	assert_string_equal(
-	    buffer_text(&f->kept), "d.test forget\nd.test forget\nd.test forget\nd.test forget\n");
+	assert_string_equal(buffer_text(&f->kept), "d.test forget\nd.test forget\nd.test forget\n");
 	assert_string_equal(ask(f, "d.test"), "without none");
 	/* More than max_age allows, and a clock that was ahead then. */
 	load(f, "d.test", "1", POLICY, now_s - 400, now_s + 1000000);
-	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
+	assert_string_equal(ask(f, "d.test"), "enforce 1 gone");
 	assert_int_equal(f->finding.expires_s, now_s - 400 + 86400);
 	load(f, "e.test", "1", POLICY, now_s + 1000000, now_s + 1000000 + 86400);
-	assert_string_equal(ask(f, "e.test"), "enforce 1 none");
+	assert_string_equal(ask(f, "e.test"), "enforce 1 gone");
 	assert_in_range(f->finding.expires_s, now_s + 86399, now_s + 86402);
 	/* And one that is set back now: so long as it would have been. */
 	clock_shift_wall(-500000);
+	assert_string_equal(ask(f, "d.test"), "enforce 1 gone");
+	assert_in_range(f->finding.expires_s, now_s - 500000 + 86399, now_s - 500000 + 86402);
+	fixture_finish(f);
+}
+
+/*
+ * A clock that is wrong at the start and put right later, in either direction, ends no policy: what is out
+ * of force meanwhile is there again, and as long as it was meant to be.
+ */
+static void t22_a_clock_that_is_put_right(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t wrong_s;
+		const char *says;
+	} table[] = {
+		{ "decades ago", -50LL * 365 * 86400, "enforce 1 dns" },
+		{ "a day ahead", 2 * 86400, "without dns" },
+		{ "years ahead", 3LL * 365 * 86400, "without dns" },
+	};
+	int64_t now_s = clock_wall_s();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct fixture *f = fixture_start("_mta-sts.d.test TXT ERROR\n");
+
+		for (int is_running = 0; is_running < 2; is_running++) {
+			sts_start(f, false);
+			clock_shift_wall(is_running ? 0 : table[i].wrong_s);
+			load(f, "d.test", "1", POLICY, now_s - 1000, now_s - 1000 + 86400);
+			sts_loaded(f->sts);
+			clock_shift_wall(table[i].wrong_s);
+			if (strcmp(ask(f, "d.test"), table[i].says) != 0)
+				fail_msg("%s: %s", table[i].name, ask(f, "d.test"));
+			if (f->finding.has_policy)
+				assert_in_range(
+				    f->finding.expires_s - clock_wall_s(), 86390, 86400);
+			for (int64_t shift_s = table[i].wrong_s;; shift_s = 0) {
+				clock_shift_wall(shift_s);
+				load(f, "d.test", "1", POLICY, now_s - 1000, now_s - 1000 + 86400);
+				sweep(f);
+				if (shift_s == 0)
+					break;
+			}
+			assert_string_equal(ask(f, "d.test"), "enforce 1 dns");
+			assert_int_equal(f->finding.expires_s, now_s - 1000 + 86400);
+			assert_string_equal(buffer_text(&f->kept), "");
+		}
+		fixture_finish(f);
+	}
+}
+
+/* What has expired is forgotten after a time that no clock can cut short. */
+static void t22_what_has_expired_is_forgotten(void **state)
+{
+	struct fixture *f = fixture_start("");
+	int64_t now_s = clock_wall_s();
+
+	(void)state;
+	load(f, "d.test", "1", POLICY, now_s - 86401, now_s - 1);
+	sweep(f);
+	assert_string_equal(buffer_text(&f->kept), "");
+	load(f, "d.test", "1", POLICY, now_s - 86401, now_s - 1);
+	sts_set_grace(f->sts, 0);
+	sweep(f);
+	assert_string_equal(buffer_text(&f->kept), "d.test forget\n");
+	sweep(f);
+	assert_string_equal(buffer_text(&f->kept), "d.test forget\n");
+	fixture_finish(f);
+}
+
+/* Its owner has ended it while whoever stores it was away: one that comes back with it hears it again. */
+static void t22_what_was_ended_does_not_come_back(void **state)
+{
+	struct fixture *f = fixture_start(GOOD);
+	int64_t now_s = clock_wall_s();
+
+	(void)state;
+	ask(f, "d.test");
+	web_say_content(f->web, "version: STSv1\nmode: none\nmax_age: 0\n");
+	play_resolver_set(f->resolver, POLICY_HOST RECORD("2"));
+	assert_string_equal(ask(f, "d.test"), "none 2 none");
+	play_resolver_set(f->resolver, POLICY_HOST);
+	sweep(f);
+	buffer_clear(&f->kept);
+	for (int i = 0; i < 2; i++) {
+		load(f, "d.test", "1", POLICY, now_s, now_s + 86400);
+		sts_loaded(f->sts);
+		assert_string_equal(buffer_text(&f->kept), "d.test forget\n");
+		assert_string_equal(ask(f, "d.test"), "without none");
+		buffer_clear(&f->kept);
+	}
+	/* A new one is another. */
+	web_say_content(f->web, POLICY);
+	play_resolver_set(f->resolver, POLICY_HOST RECORD("3"));
+	assert_string_equal(ask(f, "d.test"), "enforce 3 none");
+	load(f, "d.test", "1", POLICY, now_s, now_s + 86400);
+	assert_string_equal(buffer_text(&f->kept), "d.test 3 58 86400\n");
+	fixture_finish(f);
+}
+
+/* RFC 8461 10.2: a record that is gone is said once, and again after it was back; not if it may go. */
+static void t22_a_record_that_vanishes_is_said(void **state)
+{
+	static const char none[] = "version: STSv1\nmode: none\nmax_age: 86400\n";
+	struct fixture *f = fixture_start(GOOD);
+	char path[FORGE_PATH_MAX], error[200];
+
+	(void)state;
+	forge_path(f->directory, "log", path);
+	assert_int_equal(log_open(path, LOG_LEVEL_INFO, error, sizeof error), 0);
 	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
-	assert_in_range(f->finding.expires_s, now_s - 500000 + 85990, now_s - 500000 + 86402);
+	for (size_t n = 1; n <= 2; n++) {
+		play_resolver_set(f->resolver, POLICY_HOST);
+		for (int again = 0; again < 3; again++) {
+			assert_string_equal(ask(f, "d.test"), "enforce 1 gone");
+			assert_string_equal(f->finding.why,
+			    "the record _mta-sts.d.test is gone, or there is more than one");
+			play_resolver_set(f->resolver, POLICY_HOST RECORD("1") RECORD("2"));
+		}
+		assert_int_equal(count_lines(path, "[mta-sts-gone]"), n);
+		/* That it can't be learned now says nothing. */
+		play_resolver_set(f->resolver, POLICY_HOST "_mta-sts.d.test TXT ERROR\n");
+		assert_string_equal(ask(f, "d.test"), "enforce 1 dns");
+		play_resolver_set(f->resolver, POLICY_HOST);
+		ask(f, "d.test");
+		assert_int_equal(count_lines(path, "[mta-sts-gone]"), n);
+		play_resolver_set(f->resolver, GOOD);
+		assert_string_equal(ask(f, "d.test"), "enforce 1 none");
+	}
+	play_resolver_set(f->resolver, POLICY_HOST "_mta-sts.d.test TXT v=STSv1; id=?\n");
+	ask(f, "d.test");
+	ask(f, "d.test");
+	assert_int_equal(count_lines(path, "[mta-sts-invalid]"), 1);
+	/* At the refresh, which nobody waits for. */
+	play_resolver_set(f->resolver, GOOD);
+	ask(f, "d.test");
+	play_resolver_set(f->resolver, POLICY_HOST);
+	clock_shift_wall(86000);
+	sts_loaded(f->sts);
+	wait_for_lines(f, path, "[mta-sts-gone]", 3);
+	web_say_content(f->web, none);
+	play_resolver_set(f->resolver, POLICY_HOST RECORD("2"));
+	assert_string_equal(ask(f, "d.test"), "none 2 none");
+	play_resolver_set(f->resolver, POLICY_HOST);
+	assert_string_equal(ask(f, "d.test"), "none 2 none");
+	assert_int_equal(count_lines(path, "[mta-sts-gone]"), 3);
+	log_close();
 	fixture_finish(f);
 }
 
@@ -650,8 +825,10 @@ static void t22_ends_when_the_record_is_gone(void **state)
 	sts_loaded(f->sts);
 	wait_for_kept(f, "d.test 1 58 86400\n");
 	wait_for_records(f, 2);
-	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
+	assert_string_equal(ask(f, "d.test"), "enforce 1 gone");
 	clock_shift_wall(86401);
+	assert_string_equal(ask(f, "d.test"), "without none");
+	sts_set_grace(f->sts, 0);
 	sts_loaded(f->sts);
 	wait_for_kept(f, "d.test 1 58 86400\nd.test forget\n");
 	assert_string_equal(ask(f, "d.test"), "without none");
@@ -761,6 +938,10 @@ static void test_cache_is_bounded(void **state)
 	assert_null(sts_cache_surplus(&cache));
 	cache.bytes_max = 3 * strlen(POLICY) - 1;
 	assert_string_equal(sts_cache_surplus(&cache)->name, "c.test");
+	/* What has expired goes before what is in force. */
+	sts_cache_find(&cache, "d.test")->over_ms = 1;
+	assert_string_equal(sts_cache_surplus(&cache)->name, "d.test");
+	sts_cache_find(&cache, "d.test")->over_ms = 0;
 	keep_in(&cache, "c.test", "version: STSv1\nmode: none\nmax_age: 1");
 	assert_null(sts_cache_surplus(&cache));
 	assert_null(sts_cache_find(&cache, "b.test"));
@@ -783,6 +964,10 @@ int main(void)
 		cmocka_unit_test(t22_kept_whatever_fails),
 		cmocka_unit_test(t22_survives_a_restart),
 		cmocka_unit_test(t22_what_can_not_be_loaded),
+		cmocka_unit_test(t22_a_clock_that_is_put_right),
+		cmocka_unit_test(t22_what_has_expired_is_forgotten),
+		cmocka_unit_test(t22_what_was_ended_does_not_come_back),
+		cmocka_unit_test(t22_a_record_that_vanishes_is_said),
 		cmocka_unit_test(t22_a_new_owner),
 		cmocka_unit_test(t22_refreshed_before_the_end),
 		cmocka_unit_test(t22_refreshed_after_a_failure),
