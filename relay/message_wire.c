@@ -6,6 +6,7 @@
 #include "relay/base/domain.h"
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
+#include "smtp/address.h"
 #include "smtp/path.h"
 
 static void put_extent(struct buffer *out, const struct extent *e)

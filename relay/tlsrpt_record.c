@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "relay/base/encode.h"
+#include "smtp/path.h"
 
 static bool is_version_1(const char *text);
 static bool read_fields(const char *at, struct tlsrpt_record *record);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "smtp/path.h"
+#include "smtp/address.h"
 
 enum {
 	TLSRPT_URIS_MAX = 4,   /* that a report goes to; further ones are passed over */

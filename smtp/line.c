@@ -80,7 +80,7 @@ static void take(struct smtp_line *l, const char *bytes, size_t n)
 static void keep(struct smtp_line *l, const char *bytes, size_t n)
 {
 	if (l->n + n > l->room) {
-		/* Not realloc(): it would leave a copy of what may be a password behind. */
+		/* Growing in place would leave a copy of what may be a password behind. */
 		char *longer = mem_create(SMTP_LINE_MAX);
 
 		memcpy(longer, l->text, l->n);

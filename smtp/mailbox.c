@@ -25,7 +25,6 @@ static bool read_address(struct reader *r, struct smtp_address *address);
 static bool read_local(struct reader *r, struct smtp_address *address);
 static bool read_quoted_local(struct reader *r, struct slice written, struct smtp_address *address);
 static bool read_domain(struct reader *r, struct smtp_address *address);
-static void print_text(struct smtp_address *address);
 static bool skip_phrase(struct reader *r);
 static bool skip_quoted(struct reader *r);
 static bool skip_blank(struct reader *r);
@@ -34,7 +33,6 @@ static bool skip_fold(struct reader *r);
 static bool skip_pair(struct reader *r);
 static const char *end_of_word(const struct reader *r);
 static bool is_atom_letter(char c);
-static bool is_dot_atom(struct slice text);
 static bool is_control(char c);
 static bool refuse(struct reader *r, const char *name, const char *what);
 static bool refuse_control(struct reader *r);
@@ -117,7 +115,7 @@ static bool read_address(struct reader *r, struct smtp_address *address)
 	r->at++;
 	if (!read_domain(r, address))
 		return false;
-	print_text(address);
+	smtp_address_write(address);
 	return true;
 }
 
@@ -142,9 +140,9 @@ static bool read_local(struct reader *r, struct smtp_address *address)
 	if (memmem(written.bytes, written.n, "=?", 2) != NULL)
 		return refuse(
 		    r, "mailbox-encoded-word", "has an encoded word in place of an address");
-	if (!is_dot_atom(written))
-		return refuse(r, "mailbox-local", "has an address that does not begin correctly");
 	memcpy(address->local, written.bytes, written.n);
+	if (!smtp_is_dot_string(address->local))
+		return refuse(r, "mailbox-local", "has an address that does not begin correctly");
 	return true;
 }
 
@@ -186,27 +184,6 @@ static bool read_domain(struct reader *r, struct smtp_address *address)
 	if (n == 0 || start[n - 1] == '.' || !domain_canonical(start, n, address->domain))
 		return refuse(r, "mailbox-domain", "has an address without a valid domain");
 	return true;
-}
-
-/* The local part is quoted only where it must be, so never longer than it was written. */
-static void print_text(struct smtp_address *address)
-{
-	struct slice local = slice_of(address->local);
-	char *to = address->text;
-
-	if (is_dot_atom(local)) {
-		to = stpcpy(to, address->local);
-	} else {
-		*to++ = '"';
-		for (size_t i = 0; i < local.n; i++) {
-			if (local.bytes[i] == '"' || local.bytes[i] == '\\')
-				*to++ = '\\';
-			*to++ = local.bytes[i];
-		}
-		*to++ = '"';
-	}
-	*to++ = '@';
-	stpcpy(to, address->domain);
 }
 
 /*
@@ -340,21 +317,10 @@ static const char *end_of_word(const struct reader *r)
 	return c;
 }
 
-/* RFC 5322 3.2.3 atext; and 8-bit letters, of which header_parse() has decided. */
+/* And 8-bit letters, of which header_parse() has decided. */
 static bool is_atom_letter(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (unsigned char)c >= 0x80 || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
-}
-
-static bool is_dot_atom(struct slice text)
-{
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.bytes[i] == '.' ? i == 0 || text.bytes[i - 1] == '.'
-					 : !is_atom_letter(text.bytes[i]))
-			return false;
-	}
-	return text.n > 0 && text.bytes[text.n - 1] != '.';
+	return (unsigned char)c >= 0x80 || smtp_is_atext(c);
 }
 
 static bool is_control(char c)

@@ -15,7 +15,7 @@
 
 #include "relay/base/buffer.h"
 #include "relay/base/outcome.h"
-#include "smtp/server.h"
+#include "smtp/address.h"
 
 enum {
 	MAILBOX_LIST_MAX = 100,   /* addresses in one field */

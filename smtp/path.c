@@ -3,7 +3,6 @@
  */
 #include "smtp/path.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* What is read, and where. */
@@ -18,7 +17,6 @@ static bool take_local(struct path *p, struct smtp_address *address);
 static bool take_dot_atom(struct path *p, struct smtp_address *address);
 static bool take_quoted(struct path *p, struct smtp_address *address);
 static bool take_domain(struct path *p, struct smtp_address *address);
-static void write_text(struct smtp_address *address);
 static bool refuse(struct path *p, int code, const char *name, const char *what);
 
 static int peek(const struct path *p)
@@ -43,7 +41,7 @@ bool smtp_path_parse(const char *text, size_t n, enum smtp_path_kind kind,
 		return refuse(p, 553, "source-route", "source routes are refused");
 	if (!take_local(p, address) || !take_domain(p, address))
 		return false;
-	write_text(address);
+	smtp_address_write(address);
 	*n_used = p->at;
 	return true;
 }
@@ -62,26 +60,6 @@ static bool take_local(struct path *p, struct smtp_address *address)
 		return refuse(p, 501, "address-syntax",
 		    "the part before '@' holds a character that must be quoted");
 	p->at++;
-	return true;
-}
-
-/* RFC 5321 Dot-string, with atext of RFC 5322 3.2.3. */
-static bool is_atext(int c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c > 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
-}
-
-static bool is_dot_atom(const char *text)
-{
-	size_t n = strlen(text);
-
-	if (n == 0 || text[0] == '.' || text[n - 1] == '.' || strstr(text, "..") != NULL)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] != '.' && !is_atext((unsigned char)text[i]))
-			return false;
-	}
 	return true;
 }
 
@@ -106,15 +84,14 @@ static bool add_local(struct path *p, struct smtp_address *address, size_t n, in
 static bool take_dot_atom(struct path *p, struct smtp_address *address)
 {
 	size_t begin = p->at;
+	int c;
 
-	while (is_atext(peek(p)) || peek(p) == '.' || peek(p) >= 0x80) {
-		int c = peek(p);
-
+	while ((c = peek(p)) >= 0x80 || c == '.' || (c >= 0 && smtp_is_atext((char)c))) {
 		p->at++;
 		if (!add_local(p, address, p->at - begin, c))
 			return false;
 	}
-	if (address->local[0] != '\0' && !is_dot_atom(address->local))
+	if (address->local[0] != '\0' && !smtp_is_dot_string(address->local))
 		return refuse(p, 501, "address-syntax",
 		    "the part before '@' has a dot at an end, or two in a row");
 	return true;
@@ -162,27 +139,6 @@ static bool take_domain(struct path *p, struct smtp_address *address)
 	if (!domain_canonical(begin, n, address->domain))
 		return refuse(p, 501, "address-syntax", "the domain is not a valid host name");
 	return true;
-}
-
-/* Quoted only where it must be, so that one mailbox is always written in one way. */
-static void write_text(struct smtp_address *address)
-{
-	char quoted[2 * SMTP_LOCAL_MAX + 2];
-	size_t n = 0;
-
-	if (is_dot_atom(address->local)) {
-		snprintf(
-		    address->text, sizeof address->text, "%s@%s", address->local, address->domain);
-		return;
-	}
-	quoted[n++] = '"';
-	for (const char *c = address->local; *c != '\0'; c++) {
-		if (*c == '"' || *c == '\\')
-			quoted[n++] = '\\';
-		quoted[n++] = *c;
-	}
-	quoted[n++] = '"';
-	snprintf(address->text, sizeof address->text, "%.*s@%s", (int)n, quoted, address->domain);
 }
 
 static bool refuse(struct path *p, int code, const char *name, const char *what)

@@ -12,17 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "relay/base/domain.h"
 #include "relay/base/outcome.h"
-
-enum { SMTP_LOCAL_MAX = 65, SMTP_ADDRESS_MAX = 321 }; /* 64 + "@" + 255, RFC 5321 4.5.3.1 */
-
-/* An address out of MAIL or RCPT. */
-struct smtp_address {
-	char text[SMTP_ADDRESS_MAX]; /* "local@domain" fit for a command; "" for <> */
-	char local[SMTP_LOCAL_MAX];  /* unquoted */
-	char domain[DOMAIN_MAX];     /* canonical; "" for <> */
-};
+#include "smtp/address.h"
 
 enum smtp_path_kind {
 	SMTP_PATH_REVERSE, /* of MAIL: <> is the null path */

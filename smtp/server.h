@@ -16,7 +16,7 @@
 #include "relay/base/buffer.h"
 #include "relay/base/outcome.h"
 #include "smtp/login.h"
-#include "smtp/path.h"
+#include "smtp/address.h"
 
 struct evbuffer;
 struct smtp_server;

@@ -10,11 +10,11 @@
 
 #include "relay/base/buffer.h"
 #include "relay/base/outcome.h"
+#include "smtp/address.h"
 #include "smtp/data.h"
 #include "smtp/line.h"
 #include "smtp/login.h"
 #include "smtp/parameters.h"
-#include "smtp/path.h"
 #include "smtp/server.h"
 
 enum { CLIENT_NAME_MAX = 256 }; /* RFC 5321 4.5.3.1.2, and the NUL */

@@ -15,6 +15,7 @@
 #include "relay/base/encode.h"
 #include "relay/base/mem.h"
 #include "smtp/answer.h"
+#include "smtp/path.h"
 
 /* ---- EHLO and HELO ---- */
 

@@ -11,6 +11,7 @@
 #include "relay/base/clock.h"
 #include "relay/cli/cli.h"
 #include "relay/cli/resolve.h"
+#include "smtp/path.h"
 
 static int explain(const struct cli *cli, const struct config *config,
     const struct smtp_address *sender, const char *domain);

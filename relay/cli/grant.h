@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 #include "relay/base/outcome.h"
-#include "smtp/path.h"
+#include "smtp/address.h"
 
 struct grant {
 	const struct config_account **accounts; /* those it belongs to, in MAIL FROM and in From: */

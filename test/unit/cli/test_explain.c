@@ -9,6 +9,7 @@
 
 #include "relay/cli/explain.h"
 #include "route_play.h"
+#include "smtp/path.h"
 
 /* ---- who may send ---- */
 

@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "relay/base/mem.h"
 #include "smtp/header.h"
-#include "smtp/server.h"
+#include "smtp/address.h"
 
 /* The configuration's texts are not const. */
 #define TEXT(literal) ((char[]){ literal })
