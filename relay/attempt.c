@@ -184,8 +184,7 @@ static enum flow plan_hosts(struct attempt *a)
 	if (!outcome_is_ok(&a->plan.refusal)) {
 		const struct incident incident = { .point = POINT_ROUTE, .what = &a->plan.refusal };
 
-		for (size_t i = 0; i < a->plan.n_hosts; i++)
-			record_unusable(a->record, &a->plan, &a->plan.hosts[i]);
+		record_refused(a->record, &a->plan);
 		search_note(&a->search, &incident);
 		verdicts_settle_all(&a->verdicts, &a->plan.refusal);
 		return finish(a);

@@ -38,6 +38,17 @@ void record_destroy(struct record **record)
 	free(r);
 }
 
+/* Where not even a host is known, what is wrong is wrong with the domain. */
+void record_refused(struct record *r, const struct plan *plan)
+{
+	struct plan_host nobody = { .tls = { .level = TLS_DANE }, .unusable = plan->refusal };
+
+	for (size_t i = 0; i < plan->n_hosts; i++)
+		record_unusable(r, plan, &plan->hosts[i]);
+	if (plan->n_hosts == 0)
+		record_unusable(r, plan, &nobody);
+}
+
 void record_unusable(struct record *r, const struct plan *plan, const struct plan_host *host)
 {
 	const struct tally_try try = { .plan = plan,

@@ -31,6 +31,9 @@ struct record *record_create(const struct message *message);
 /* Accepts NULL. */
 void record_destroy(struct record **record);
 
+/* A plan without anything to try. */
+void record_refused(struct record *r, const struct plan *plan);
+
 /* A host that route forbids. */
 void record_unusable(struct record *r, const struct plan *plan, const struct plan_host *host);
 

@@ -71,6 +71,7 @@ static bool concerns_tls(const struct tally_try *try)
 	switch (try->point) {
 	case POINT_ROUTE:
 		return is_named(try->trouble, "tlsa-lookup-failed") ||
+		       is_named(try->trouble, "dns-bogus") ||
 		       is_named(try->trouble, "dane-required") ||
 		       is_named(try->trouble, "sts-mx-name");
 	case POINT_EHLO: /* older than STARTTLS, where that is needed */
@@ -186,9 +187,10 @@ static void count_tlsa(const struct tally_try *try, struct tls_count *count)
 	const struct plan_host *host = try->host;
 
 	fill(try, TLS_POLICY_TLSA, count);
-	/* RFC 8460 1.1: the policy domain of DANE is the TLSA base domain. */
-	snprintf(count->domain, sizeof count->domain, "%s",
-	    host->tlsa_base[0] != '\0' ? host->tlsa_base : host->name);
+	/* RFC 8460 1.1: the policy domain of DANE is the TLSA base domain; without a host there is none. */
+	if (host->tlsa_base[0] != '\0' || host->name[0] != '\0')
+		snprintf(count->domain, sizeof count->domain, "%s",
+		    host->tlsa_base[0] != '\0' ? host->tlsa_base : host->name);
 	if (host->tlsa_texts != NULL) {
 		struct buffer b;
 
@@ -288,6 +290,7 @@ static enum tls_result result_of(const char *name)
 		{ "tls-untrusted", TLS_RESULT_NOT_TRUSTED },
 		{ "dane-mismatch", TLS_RESULT_TLSA_INVALID },
 		{ "tlsa-lookup-failed", TLS_RESULT_DNSSEC_INVALID },
+		{ "dns-bogus", TLS_RESULT_DNSSEC_INVALID },
 		{ "dane-required", TLS_RESULT_DANE_REQUIRED },
 		{ "dane-missing", TLS_RESULT_DANE_REQUIRED },
 	};

@@ -11,6 +11,8 @@
  *  - TLSA records of which none is usable are tlsa-invalid, though the mail travels encrypted; so is a
  *    certificate that none of them matches, since none of the records was found to be valid. Where one
  *    matches and the name or the date does not do, or the chain is not sound, that is what is said.
+ *  - MX or address records that fail DNSSEC validation are dnssec-invalid under DANE, whose records nobody
+ *    could ask for then; the domain hears of it when its zone is mended.
  *  - A host that an MTA-STS policy does not name is a validation-failure (sts-mx-name); so is MTA-STS
  *    where DANE refused the session before it could be judged.
  *  - While a policy is kept whose renewal fails, what counts is whether sessions keep to it. RFC 8461 6

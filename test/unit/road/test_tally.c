@@ -33,6 +33,7 @@ enum policies {
 	LOOKUP_FAILED = 32768,
 	DANE_ONLY = 65536,
 	STS_NONE = 131072,
+	NO_HOST = 524288,   /* what is wrong is wrong with the domain */
 	OTHER_SNI = 262144, /* DANE asks for another name than MTA-STS would */
 };
 
@@ -100,6 +101,12 @@ static const struct row rows[] = {
 	{ "T10: the records could not be learned", LOOKUP_FAILED, FAILED, POINT_ROUTE,
 	    "tlsa-lookup-failed", 451,
 	    .wanted = "tlsa base.example dnssec-invalid tlsa-lookup-failed" },
+	{ "N17: the host's addresses are bogus", 0, FAILED, POINT_ROUTE, "dns-bogus", 451,
+	    .wanted = "tlsa mx.example dnssec-invalid dns-bogus" },
+	{ "N17: the MX records are bogus", NO_HOST, FAILED, POINT_ROUTE, "dns-bogus", 451,
+	    .wanted = "tlsa example.net dnssec-invalid dns-bogus" },
+	{ "N13: the MX records could not be learned: nothing of TLS", NO_HOST, FAILED, POINT_ROUTE,
+	    "dns-failed", 451, .wanted = "" },
 	{ "dane-only, and there are none", DANE_ONLY, FAILED, POINT_ROUTE, "dane-required", 451,
 	    .wanted = "tlsa mx.example dane-required dane-required" },
 	{ "dane-only, found at the handshake", DANE_ONLY, FAILED, POINT_TLS, "dane-missing", 454,
@@ -247,6 +254,8 @@ static void set_scene(const struct row *row, struct plan *plan, struct plan_host
 		host->tls.sni = base;
 		host->watches[1].tls.sni = own;
 	}
+	if ((row->policies & NO_HOST) != 0)
+		*host = (struct plan_host){ .tls = { .level = TLS_DANE } };
 	outcome_ok(&host->watches[1].unusable);
 	if (row->verdict != NULL && strcmp(row->verdict, "sts-mx-name") == 0)
 		outcome_say(&host->watches[1].unusable, 451, "4.7.0", row->verdict, "x");
@@ -266,7 +275,7 @@ static void check_texts(const struct row *row, const struct tls_count *count)
 	const char *report_domain = (row->policies & ROUTE) != 0 ? "hop.example" : "example.net";
 
 	assert_string_equal(count->report_domain, report_domain);
-	assert_string_equal(count->mx, "mx.example");
+	assert_string_equal(count->mx, (row->policies & NO_HOST) != 0 ? "" : "mx.example");
 	assert_string_equal(count->address, "192.0.2.1");
 	assert_string_equal(count->sender, "198.51.100.1");
 	if (count->type == TLS_POLICY_STS && (row->policies & (STS | STS_WATCHED)) != 0) {

@@ -173,6 +173,7 @@ def settle_false(zoo):
         a = zoo.animal(name, "N17 T10", LATER, "RFC 7672 2.1.1, 2.1.2", about)
         own = self_signed(f"mx.{a.domain}")
         host = a.host(certificate=own, tlsa=[own.tlsa()], **how)
+        a.reported = {"tlsa": "dnssec-invalid"}
         return a, host, own
 
     a, host, _ = one("false-mx", "the signature over MX is false")
