@@ -13,7 +13,7 @@ def pytest_runtest_makereport(item, call):
         item.failed_in_call = report.failed
 
 
-LONGEST_S = 300  # no test takes that long unless it hangs
+LONGEST_S = 900  # no test takes that long unless it hangs
 
 
 @pytest.hookimpl(hookwrapper=True)

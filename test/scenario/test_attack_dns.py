@@ -31,8 +31,8 @@ def send(lab, recipient):
 
 
 def wait_for_resolver(lab, words):
-    until(lambda: words in lab.zegel.command("status", check=False).stdout, 20,
-          f"status says {words}\n{lab.zegel.told()}", every=0.1)
+    until(lambda: words in lab.zegel.command("status", check=False).stdout,
+          what=f"status says {words}\n{lab.zegel.told()}", every=0.1)
 
 
 def test_signatures_that_are_stripped_do_not_end_DANE(attacked):

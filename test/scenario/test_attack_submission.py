@@ -16,7 +16,7 @@ import pytest
 
 from lab import client
 from lab.client import Raw
-from lab.place import listens, until
+from lab.place import PATIENCE_S, listens, run, until
 from lab.zegel import PORT_IMPLICIT, PORT_STARTTLS, binary
 
 FROM = "web@shop.example"
@@ -31,8 +31,8 @@ def start(lab):
 
 
 def only_one_generation(lab):
-    until(lambda: {role: len(pids) for role, pids in lab.zegel.roles().items()} == ALL, 20,
-          "only the newest generation is left")
+    until(lambda: {role: len(pids) for role, pids in lab.zegel.roles().items()} == ALL,
+          what="only the newest generation is left")
 
 
 def send(lab, recipient, text="Hello.\n"):
@@ -88,27 +88,22 @@ def rss_kib(pid):
 
 def test_S26_bytes_that_drip_do_not_hold_a_session_for_ever(lab):
     """A byte now and then is no life sign: a command has its time as a whole."""
-    lab.zegel.sections["limits"]["command-timeout"] = "6s"
+    lab.zegel.sections["limits"]["command-timeout"] = "3s"
     start(lab)
     raw = Raw(lab.zegel, tls=False)
-    raw.socket.settimeout(2)
-    started = time.monotonic()
-    try:
-        while time.monotonic() - started < 20:
+    raw.socket.settimeout(0.5)
+
+    def is_ended():
+        try:
             raw.send("N")
-            time.sleep(1)
-            raw.socket.setblocking(False)
-            try:
-                data = raw.socket.recv(4096)
-                assert data == b"" or data.startswith(b"421 4.4.2"), data
-                break
-            except BlockingIOError:
-                pass
-            raw.socket.setblocking(True)
-        else:
-            pytest.fail("still there after 20 s of drips")
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+            answer = raw.reply()
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        assert answer == "" or answer.startswith("421 4.4.2"), answer
+        return True
+    until(is_ended, what="the end of a session that drips")
 
 
 def test_S26_content_that_drips_has_a_deadline(lab):
@@ -149,10 +144,10 @@ def test_O3_sessions_that_only_sit_there_make_room(lab):
         return raw.banner.startswith("220 ")
     silent = [Raw(lab.zegel, tls=False) for _ in range(8)]
     assert Raw(lab.zegel, tls=False).banner.startswith("421 4.3.2")
-    until(is_greeted, 15, "a greeting after those who said nothing", every=0.5)
+    until(is_greeted, what="a greeting after those who said nothing", every=0.5)
     silent += [socket.create_connection((lab.zegel.address, PORT_IMPLICIT)) for _ in range(12)]
-    until(lambda: not is_greeted(), 5)
-    until(is_greeted, 15, "a greeting after those who did not shake hands", every=0.5)
+    until(lambda: not is_greeted())
+    until(is_greeted, what="a greeting after those who did not shake hands", every=0.5)
 
 
 def test_intake_that_dies_leaves_no_open_segments_in_the_queue(lab):
@@ -164,12 +159,12 @@ def test_intake_that_dies_leaves_no_open_segments_in_the_queue(lab):
         sessions = [in_data(lab) for _ in range(5)]
         for raw in sessions:
             raw.send(large(600_000))
-        until(lambda: len(open_segments(queue)) >= 5, 10, "segments of their own")
+        until(lambda: len(open_segments(queue)) >= 5, what="segments of their own")
         lab.zegel.kill_role("intake")
         for raw in sessions:
             raw.close()
     assert lab.zegel.roles()["queue"] == [queue]
-    until(lambda: len(open_segments(queue)) <= 1, 10, "only what the new intake shares is open")
+    until(lambda: len(open_segments(queue)) <= 1, what="only what the new intake shares is open")
 
 
 def test_clients_that_vanish_leave_no_open_segments(lab):
@@ -182,9 +177,9 @@ def test_clients_that_vanish_leave_no_open_segments(lab):
         raw = in_data(lab)
         raw.send(data)
         if i == 0:
-            until(lambda: len(open_segments(queue)) > 1, 10, "a segment of its own")
+            until(lambda: len(open_segments(queue)) > 1, what="a segment of its own")
         raw.abort()
-    until(lambda: len(open_segments(queue)) <= 1, 10, "only the shared segment is open")
+    until(lambda: len(open_segments(queue)) <= 1, what="only the shared segment is open")
 
 
 def limit_files(lab, n, monkeypatch):
@@ -208,10 +203,7 @@ def test_O4_more_clients_than_descriptors(lab, monkeypatch):
         s.setblocking(False)
         s.connect_ex((lab.zegel.address, PORT_STARTTLS))
         crowd.append(s)
-    time.sleep(2)
-    ticks = cpu_ticks(intake)
-    time.sleep(2)
-    assert cpu_ticks(intake) - ticks < 100, "the processor is busy with nothing"
+    until(lambda: is_resting(intake), what="the processor is not busy with nothing")
     for s in crowd:
         s.close()
 
@@ -224,7 +216,7 @@ def test_O4_more_clients_than_descriptors(lab, monkeypatch):
             return True
         except (OSError, smtplib.SMTPException):
             return False
-    until(sent, 60, "a submission after the crowd has gone")
+    until(sent, what="a submission after the crowd has gone")
     assert lab.zegel.roles()["intake"] == [intake]
 
 
@@ -254,8 +246,15 @@ def test_O4_crowd_that_logs_in_with_few_descriptors(lab, monkeypatch):
         raw.close()
     assert "250" in codes
 
-    until(lambda: is_sent(lab, "a@bank.example"), 40, "a submission after the crowd has gone")
-    lab.zegel.wait_log("a@bank.example", seconds=5)
+    until(lambda: is_sent(lab, "a@bank.example"), what="a submission after the crowd has gone")
+    lab.zegel.wait_log("a@bank.example")
+
+
+def is_resting(pid):
+    """Of one second it needs less than a quarter. (Who spins needs all that he gets.)"""
+    before = cpu_ticks(pid)
+    time.sleep(1)
+    return cpu_ticks(pid) - before < 25
 
 
 def cpu_ticks(pid):
@@ -299,7 +298,7 @@ def test_bounce_for_a_thousand_recipients(lab):
     raw.ask("DATA")
     raw.send("From: web@shop.example\r\n\r\nmany\r\n.\r\n")
     assert raw.reply().startswith("250 ")
-    lab.sink.wait_for(FROM, seconds=40)
+    lab.sink.wait_for(FROM)
     assert lab.zegel.roles() == roles
 
 
@@ -314,7 +313,7 @@ def test_thousand_recipients_of_five_hundred_domains(lab):
     raw.ask("DATA")
     raw.send("From: web@shop.example\r\n\r\nmany\r\n.\r\n")
     assert raw.reply().startswith("250 ")
-    until(lambda: len(lab.zegel.queue()) == 1000, 10)
+    until(lambda: len(lab.zegel.queue()) == 1000)
     assert lab.zegel.roles() == roles
 
 
@@ -361,12 +360,6 @@ def test_C3_idle_control_clients(lab):
 
 # ---- reload ----
 
-def reload_and_wait(lab, what="the new configuration is in force"):
-    n = lab.zegel.log().count(what)
-    until(lambda: lab.zegel.reload() or True)
-    until(lambda: lab.zegel.log().count(what) > n, 20, what + lab.zegel.told())
-
-
 def test_reload_in_the_middle_of_uploads(lab):
     waiting_receiver(lab)
     start(lab)
@@ -374,12 +367,11 @@ def test_reload_in_the_middle_of_uploads(lab):
     small.send("From: web@shop.example\r\n\r\nhal")
     content = large(1_500_000)
     big.send(content[:700_000])
-    reload_and_wait(lab)
-    time.sleep(1)
+    lab.zegel.reload_and_wait()
     small.send("f\r\n.\r\n")
     assert small.reply().startswith("250 ")
     big.send(content[700_000:])
-    reload_and_wait(lab)
+    lab.zegel.reload_and_wait()
     big.send(".\r\n")
     assert big.reply().startswith("250 ")
     assert {e["recipient"] for e in lab.zegel.queue()} == {"small@bank.example", "big@bank.example"}
@@ -392,17 +384,22 @@ def test_twenty_reloads_with_clients(lab):
     start(lab)
     held = [in_data(lab, f"h{i}@bank.example") for i in range(3)]
     for i in range(20):
-        reload_and_wait(lab)
-        until(lambda: is_sent(lab, f"r{i}@bank.example"), 5)
+        lab.zegel.reload_and_wait()
+        until(lambda: is_sent(lab, f"r{i}@bank.example"))
     for raw in held:
         raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
         assert raw.reply().startswith("250 ")
     assert len(lab.zegel.queue()) == 23
-    until(lambda: len(lab.zegel.roles()["intake"]) == 1, 20, "old intakes have gone")
+    until(lambda: len(lab.zegel.roles()["intake"]) == 1, what="old intakes have gone")
     lab.sink.change(host, mail_reply=None)
-    until(lambda: lab.zegel.retry("all") and lab.zegel.queue() == [], 30, "empty", every=1)
+    until(lambda: lab.zegel.retry("all") and lab.zegel.queue() == [], what="empty", every=1)
     for to in [f"r{i}" for i in range(20)] + [f"h{i}" for i in range(3)]:
         assert len(lab.sink.wait_for(f"{to}@bank.example")) == 1
+
+
+def n_listeners(address, port):
+    return len(run(["ss", "--no-header", "--tcp", "--listening", "src", f"{address}:{port}"]
+                   ).stdout.splitlines())
 
 
 def test_reload_to_fewer_processes_leaves_no_deaf_socket(lab):
@@ -412,9 +409,8 @@ def test_reload_to_fewer_processes_leaves_no_deaf_socket(lab):
     start(lab)
     held = [in_data(lab) for _ in range(9)]
     lab.zegel.sections[""]["processes"] = 1
-    lab.zegel.write()
-    reload_and_wait(lab)
-    time.sleep(1)
+    lab.zegel.reload_and_wait()
+    until(lambda: n_listeners(lab.zegel.address, PORT_STARTTLS) == 1, what="one listener")
     for i in range(30):
         s = socket.create_connection((lab.zegel.address, PORT_STARTTLS), timeout=5)
         assert s.recv(100).startswith(b"220 "), i
@@ -431,12 +427,9 @@ def test_reload_that_moves_the_listeners(lab):
     old = lab.zegel.address
     lab.zegel.address = lab.place.address()
     lab.zegel.listens = [(lab.zegel.address, PORT_STARTTLS, False)]
-    lab.zegel.write()
-    reload_and_wait(lab)
+    lab.zegel.reload_and_wait()
     send(lab, "a@bank.example")
-    with socket.socket() as s:
-        s.settimeout(3)
-        assert s.connect_ex((old, PORT_STARTTLS)) != 0, "nobody is there any more"
+    until(lambda: not listens(old, PORT_STARTTLS), what="nobody is there any more")
     held.send("From: web@shop.example\r\n\r\nx\r\n.\r\n")
     assert held.reply().startswith("250 ")
 
@@ -465,8 +458,9 @@ def test_reload_that_cannot_work_keeps_the_old_one(lab, fault):
         lab.zegel.sections[""]["control"] = lab.zegel.spool / "control"
     lab.zegel.write()
     lab.zegel.reload()
-    lab.zegel.wait_log(r"reload-failed", seconds=10)
-    done = until(lambda: (d := lab.zegel.command("status", check=False)).returncode == 1 and d, 10)
+    lab.zegel.wait_log(r"reload-failed")
+    until(lambda: lab.zegel.roles() == before, what="only the old roles are left")
+    done = until(lambda: (d := lab.zegel.command("status", check=False)).returncode == 1 and d)
     assert "reload     FAILED 20" in done.stdout and "was in force before" in done.stdout
     send(lab, "anna@bank.example")
     lab.sink.wait_for("anna@bank.example")
@@ -479,22 +473,23 @@ def test_reload_opens_the_log_again(lab):
     start(lab)
     lab.zegel.log_path.rename(lab.zegel.log_path.with_suffix(".1"))
     lab.zegel.reload()
-    lab.zegel.wait_log("new configuration is in force", seconds=10)
+    lab.zegel.wait_log("new configuration is in force")
     Raw(lab.zegel).close()
-    lab.zegel.wait_log("connect from", seconds=5)
+    lab.zegel.wait_log("connect from")
 
 
 def test_old_generation_whose_roles_die_goes_all_the_same(lab):
     start(lab)
     old = lab.zegel.roles()
     held = in_data(lab)
-    reload_and_wait(lab)
+    lab.zegel.reload_and_wait()
     for role in ("keeper", "auth", "lookup"):
         for pid in old[role]:
             os.kill(pid, signal.SIGKILL)
     held.abort()
     only_one_generation(lab)
-    time.sleep(2)
+    # One that dies later has come back: none of the others has.
+    lab.zegel.kill_role("keeper")
     only_one_generation(lab)
 
 
@@ -502,9 +497,9 @@ def test_intake_that_died_just_before_a_reload_does_not_come_back_with_the_old_o
     start(lab)
     for _ in range(4):
         os.kill(lab.zegel.roles()["intake"][0], signal.SIGKILL)
-        time.sleep(0.03)
-        reload_and_wait(lab)
-    time.sleep(3)
+        lab.zegel.reload_and_wait()
+    # One that dies later has come back: none of the others has.
+    lab.zegel.kill_role("intake")
     only_one_generation(lab)
 
 
@@ -522,15 +517,16 @@ def test_auth_dies_during_an_exchange(lab):
 
     def logs_in():
         return raw.ask(f"AUTH PLAIN {token}").startswith("235 ")
-    until(logs_in, 10, "a login", every=0.3)
+    until(logs_in, what="a login", every=0.3)
 
 
 def stop_and_kill(lab, role, act):
+    """The role dies when it has been asked for what act() leads to, and before it has heard it."""
     pids = lab.zegel.roles()[role]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     act()
-    time.sleep(0.3)
+    until(lambda: any(lab.zegel.has_unread(pid) for pid in pids), what=f"a question to {role}")
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
 
@@ -543,7 +539,7 @@ def test_keeper_dies_while_it_signs(lab):
                   lambda: raw.send("From: web@shop.example\r\n\r\nx\r\n.\r\n"))
     assert raw.reply().startswith("451 4.7.5")
 
-    until(lambda: is_sent(lab, "a@bank.example"), 10)
+    until(lambda: is_sent(lab, "a@bank.example"))
     assert len(lab.sink.wait_for("a@bank.example")) == 1
 
 
@@ -551,6 +547,7 @@ def test_queue_dies_during_a_commit(lab):
     lab.receiver("bank.example")
     start(lab)
     send(lab, "first@bank.example")
+    until(lambda: lab.zegel.queue() == [], what="an empty queue")
     raw, own = in_data(lab, "a@bank.example"), in_data(lab, "b@bank.example")
 
     def act():
@@ -560,20 +557,25 @@ def test_queue_dies_during_a_commit(lab):
     assert raw.reply().startswith("250 ")
     assert own.reply().startswith("250 ")
     for to in ("a", "b", "first"):
-        assert len(lab.sink.wait_for(f"{to}@bank.example")) == 1
-    time.sleep(1)
-    assert len(lab.sink.messages("a@bank.example")) == 1
+        lab.sink.wait_for(f"{to}@bank.example")
+    until(lambda: lab.zegel.queue() == [], what="an empty queue")
+    for to in ("a", "b", "first"):
+        assert len(lab.sink.messages(f"{to}@bank.example")) == 1
 
 
 def test_delivery_dies_while_it_delivers(lab):
     lab.receiver("bank.example")
     start(lab)
     stop_and_kill(lab, "delivery", lambda: send(lab, "a@bank.example"))
-    lab.sink.wait_for("a@bank.example", seconds=40)
-    until(lambda: lab.zegel.queue() == [], 10)
+    lab.sink.wait_for("a@bank.example")
+    until(lambda: lab.zegel.queue() == [])
 
 
 # ---- SIGTERM ----
+
+# The relay cuts what is left after nine seconds; a busy machine may take some to notice.
+IN_TIME_S = 20
+
 
 def test_Q20_SIGTERM_in_the_middle_of_uploads(lab):
     waiting_receiver(lab)
@@ -591,11 +593,11 @@ def test_Q20_SIGTERM_in_the_middle_of_uploads(lab):
 
     def stop():
         started = time.monotonic()
-        done["status"] = lab.zegel.stop(seconds=15)
+        done["status"] = lab.zegel.stop()
         done["took"] = time.monotonic() - started
     stopper = threading.Thread(target=stop)
     stopper.start()
-    time.sleep(0.5)
+    lab.zegel.wait_log("stopping: no new mail is taken")
     sessions[0].send("\r\n.\r\n")
     assert sessions[0].reply().startswith("250 ")
     assert sessions[0].reply().startswith("421 ")
@@ -603,7 +605,7 @@ def test_Q20_SIGTERM_in_the_middle_of_uploads(lab):
     assert big.reply().startswith("421 ")
     stopper.join()
     handshake.close()
-    assert done["status"] == 0 and done["took"] < 10, done
+    assert done["status"] == 0 and done["took"] < IN_TIME_S, done
     lab.zegel.start()
     assert [e["recipient"] for e in lab.zegel.queue()] == ["s0@bank.example"]
 
@@ -613,8 +615,8 @@ def test_SIGTERM_with_stopped_roles_ends_in_time(lab):
     for role in ("auth", "keeper", "queue", "intake"):
         os.kill(lab.zegel.roles()[role][0], signal.SIGSTOP)
     started = time.monotonic()
-    lab.zegel.stop(seconds=15)
-    assert time.monotonic() - started < 10
+    lab.zegel.stop()
+    assert time.monotonic() - started < IN_TIME_S
 
 
 def test_SIGTERM_with_a_pipelining_client(lab):
@@ -641,12 +643,12 @@ def test_SIGTERM_with_a_pipelining_client(lab):
             pass
     flooder = threading.Thread(target=flood)
     flooder.start()
-    time.sleep(1.5)
+    until(lambda: len(accepted) >= 20, what="a flood")
     started = time.monotonic()
-    lab.zegel.stop(seconds=15)
-    assert time.monotonic() - started < 10
-    flooder.join(10)
-    assert accepted
+    lab.zegel.stop()
+    assert time.monotonic() - started < IN_TIME_S
+    flooder.join(PATIENCE_S)
+    assert not flooder.is_alive()
     lab.zegel.start()
     queued = {e["recipient"] for e in lab.zegel.queue()}
     assert {f"p{i}@bank.example" for i in accepted} <= queued
@@ -712,9 +714,13 @@ def test_O10_log_to_a_pipe_that_nobody_reads(lab):
         lab.sink.wait_for("a19@bank.example")
     finally:
         lab.zegel.process.send_signal(signal.SIGTERM)
-        lab.zegel.process.wait(12)
+        lab.zegel.process.wait(PATIENCE_S)
         os.close(reader)
         os.close(writer)
+
+
+def segment_bytes(lab):
+    return sum(path.stat().st_size for path in (lab.zegel.spool / "segments").iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
@@ -731,7 +737,8 @@ def test_disk_full_is_452_and_recovers(lab):
         assert raw_end(raw).startswith("250 ")
         raw = in_data(lab, "full@bank.example")
         raw.send(large(1_000_000))
-        time.sleep(0.5)
+        # It has its own segment and is in the middle of it.
+        until(lambda: segment_bytes(lab) > 1_500_000, what="half a message on disk")
         with open(filler, "wb", buffering=0) as f:
             try:
                 while f.write(b"x" * 65536):
@@ -740,9 +747,9 @@ def test_disk_full_is_452_and_recovers(lab):
                 pass
         assert raw_end(raw, large(1_000_000)).startswith("452 4.3.1")
         until(lambda: raw.ask(f"MAIL FROM:<{FROM}>").startswith("452 4.3.1") or
-              raw.ask("RSET") == "", 5)
+              raw.ask("RSET") == "")
         filler.unlink()
-        until(lambda: raw.ask(f"MAIL FROM:<{FROM}>").startswith("250 "), 10, every=0.5)
+        until(lambda: raw.ask(f"MAIL FROM:<{FROM}>").startswith("250 "), every=0.5)
         assert raw.ask("RCPT TO:<after@bank.example>").startswith("250 ")
         raw.ask("DATA")
         raw.send("From: web@shop.example\r\n\r\nx")

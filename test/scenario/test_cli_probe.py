@@ -14,7 +14,7 @@ class Said:
     """The answer of a command that looks at hosts: {host: object}, {domain: object}."""
 
     def __init__(self, lab, status, *words):
-        done = lab.zegel.command("--json", *words, check=False, seconds=200)
+        done = lab.zegel.command("--json", *words, check=False)
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         objects = [json.loads(line) for line in done.stdout.splitlines()]
         self.hosts = {o["host"]: o for o in objects if "host" in o}
@@ -30,7 +30,7 @@ def probe(lab, domain, status=0):
 
 
 def human(lab, *words):
-    return lab.zegel.command(*words, check=False, seconds=200).stdout
+    return lab.zegel.command(*words, check=False).stdout
 
 
 def names(thing):

@@ -13,7 +13,7 @@ WEB = "web@shop.example"
 
 
 def explain(lab, *words, status=0):
-    done = lab.zegel.command("--json", "explain", *words, check=False, seconds=120)
+    done = lab.zegel.command("--json", "explain", *words, check=False)
     assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
     told = json.loads(done.stdout)
     assert told["goes"] == (status == 0)
@@ -21,7 +21,7 @@ def explain(lab, *words, status=0):
 
 
 def for_people(lab, *words, status=0):
-    done = lab.zegel.command("explain", *words, check=False, seconds=120)
+    done = lab.zegel.command("explain", *words, check=False)
     assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
     return done.stdout
 
@@ -193,7 +193,7 @@ def test_N16_a_resolver_that_does_not_validate(make_lab):
                                       "check-broken": "broken.example", "check-unsigned": ""})
     lab.zegel.partners = {"bank.example": {"tls": "dane-only", "mode": "observe"}}
     lab.start()
-    lab.zegel.wait_log(r"DANE is impaired", seconds=60)
+    lab.zegel.wait_log(r"DANE is impaired")
     told = explain(lab, "anna@bank.example")
     assert told["impaired"] and told["hosts"][0]["level"] == "may"
     [watch] = told["hosts"][0]["watches"]

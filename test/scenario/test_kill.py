@@ -88,7 +88,7 @@ def test_D6_kill_each_role_in_turn_under_load(lab):
                 os.kill(pids[0], signal.SIGKILL)
                 killed[role] += 1
                 mark = len(load.accepted) + share
-                until(lambda: set(lab.zegel.roles().get(role, [])) - {pids[0]}, 20, f"a new {role}")
+                until(lambda: set(lab.zegel.roles().get(role, [])) - {pids[0]}, what=f"a new {role}")
         time.sleep(0.02)
     load.stop()
     accepted = set(load.accepted)
@@ -97,7 +97,7 @@ def test_D6_kill_each_role_in_turn_under_load(lab):
     def complete():
         lab.zegel.retry("all")
         return lab.zegel.queue() == []
-    until(complete, 120, "an empty queue", every=1)
+    until(complete, what="an empty queue", every=1)
     counts = arrived(lab)
     missing = accepted - set(counts)
     assert missing == set(), f"{len(missing)} acknowledged messages are lost"
@@ -113,14 +113,14 @@ def test_D6_SIGKILL_of_all_under_load(lab):
     lab.start()
     load = Load(lab)
     for round in range(3):
-        until(lambda: len(load.accepted) >= 100 * (round + 1), 60, "accepted messages")
+        until(lambda: len(load.accepted) >= 100 * (round + 1), what="accepted messages")
         lab.zegel.kill()
         lab.zegel.start()
-    until(lambda: len(load.accepted) >= 400, 60, "accepted messages")
+    until(lambda: len(load.accepted) >= 400, what="accepted messages")
     load.stop()
 
     def complete():
         lab.zegel.retry("all")
         return lab.zegel.queue() == []
-    until(complete, 60, "an empty queue", every=1)
+    until(complete, what="an empty queue", every=1)
     assert set(load.accepted) - set(arrived(lab)) == set()

@@ -3,7 +3,6 @@ import base64
 import os
 import signal
 import smtplib
-import statistics
 import time
 
 import pytest
@@ -137,10 +136,11 @@ def test_A15_the_case_of_a_login_does_not_matter(relay):
 
 
 def test_A18_unknown_users_take_as_long_as_known_ones(lab):
-    """Interleaved, and each from an address that has not failed before (A9 delays those)."""
+    """Interleaved, and each from an address that has not failed before (A9 delays those). What else
+    the machine does only adds to a time: the shortest are compared."""
     lab.start()
     took = {"web@shop.example": [], "nobody@shop.example": []}
-    for _ in range(12):
+    for _ in range(20):
         for user in took:
             raw = Raw(lab.zegel, source=lab.place.address())
             raw.ask("EHLO client.example")
@@ -148,7 +148,7 @@ def test_A18_unknown_users_take_as_long_as_known_ones(lab):
             assert raw.ask("AUTH PLAIN " + token("", user, "wrong")).startswith("535 ")
             took[user].append(time.monotonic() - started)
             raw.close()
-    known, unknown = (statistics.median(times) for times in took.values())
+    known, unknown = (min(times) for times in took.values())
     assert 0.6 < known / unknown < 1.6, took
 
 

@@ -10,7 +10,7 @@ PROBLEMS = 1
 
 
 def explain(lab, domain, status=0):
-    done = lab.zegel.command("--json", "explain", domain, check=False, seconds=120)
+    done = lab.zegel.command("--json", "explain", domain, check=False)
     assert done.returncode == status, (domain, done.returncode, done.stdout, done.stderr)
     return json.loads(done.stdout)
 

@@ -151,9 +151,7 @@ def test_TLS_Required_No_does_not_waive_what_the_operator_asks(lab):
     send(lab, "anna@bank.example", demand=False, TLS_Required="No")
     lab.zegel.wait_log(r"to=<anna@bank.example>.*status=deferred")
     lab.zegel.accounts[FROM]["tls-floor"] = "verify"
-    lab.zegel.write()
-    lab.zegel.reload()
-    lab.zegel.wait_log("the new configuration is in force")
+    lab.zegel.reload_and_wait()
     send(lab, "anna@club.example", demand=False, TLS_Required="No")
     lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred")
     assert lab.sink.events("message") == []
@@ -168,9 +166,7 @@ def test_the_floor_of_an_account_outlives_it(lab):
     send(lab, "anna@club.example", demand=False)
     lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred")
     del lab.zegel.accounts[FROM]
-    lab.zegel.write()
-    lab.zegel.reload()
-    lab.zegel.wait_log("the new configuration is in force")
+    lab.zegel.reload_and_wait()
     lab.zegel.retry()
     lab.zegel.wait_log(r"to=<anna@club.example>.*status=deferred", n=2)
     lab.zegel.wait_log(rf"required=encrypt by=account .*host={host}", n=2)

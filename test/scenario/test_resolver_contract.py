@@ -43,9 +43,9 @@ def resolver(lab):
     return next(line["resolver"] for line in lines if "resolver" in line), done.returncode
 
 
-def wait_for_state(lab, state, seconds=20):
-    return until(lambda: (said := resolver(lab))[0]["state"] == state and said, seconds,
-                 f"the resolver's state is {state}\n{lab.zegel.told()}", every=0.1)
+def wait_for_state(lab, state):
+    return until(lambda: (said := resolver(lab))[0]["state"] == state and said,
+                 what=lambda: f"the resolver's state is {state}\n{lab.zegel.told()}", every=0.1)
 
 
 def impaired(lab):
@@ -60,9 +60,9 @@ def mended(lab):
     wait_for_state(lab, "validates")
 
 
-def waits(lab, recipient, seconds=40):
+def waits(lab, recipient):
     escaped = recipient.replace(".", r"\.")
-    return lab.zegel.wait_log(rf"to=<{escaped}>.*status=deferred", seconds=seconds)[-1]
+    return lab.zegel.wait_log(rf"to=<{escaped}>.*status=deferred")[-1]
 
 
 def test_N16_a_resolver_that_validates(checked):
@@ -76,7 +76,7 @@ def test_N16_a_resolver_that_validates(checked):
     # Asked anew each time, whatever the caches hold.
     lab.trouble.asked.clear()
     before = said["checked"]
-    until(lambda: resolver(lab)[0]["checked"] > before + 1, 20, "another check")
+    until(lambda: resolver(lab)[0]["checked"] > before + 1, what="another check")
     assert lab.trouble.asked.count((SIGNED, "A")) >= 1
 
 
@@ -109,7 +109,7 @@ def test_N16_impaired_opportunistic_delivers_and_dane_only_waits(checked):
     assert lab.sink.messages("anna@clinic.example") == []
     # Mended: DANE counts again, for what waits and for what comes.
     mended(lab)
-    lab.sink.wait_for("anna@clinic.example", seconds=120)  # what was bogus is so for a minute
+    lab.sink.wait_for("anna@clinic.example")  # what was bogus is so for a minute
     send(lab, "anna@wrong.example")
     waits(lab, "anna@wrong.example")
     assert lab.sink.messages("anna@wrong.example") == []
@@ -126,7 +126,7 @@ def test_N16_impaired_defer_waits(checked):
     waits(lab, "anna@bank.example")
     assert lab.sink.messages("anna@bank.example") == []
     mended(lab)
-    lab.sink.wait_for("anna@bank.example", seconds=120)
+    lab.sink.wait_for("anna@bank.example")
 
 
 def test_N16_mta_sts_while_dnssec_is_impaired(checked):
@@ -176,7 +176,7 @@ def test_N18_no_resolver_for_a_while(checked):
     for recipient in recipients:
         send(lab, recipient)
     assert len(lab.zegel.queue()) == len(recipients)
-    waits(lab, recipients[0], seconds=90)
+    waits(lab, recipients[0])
     said, status = resolver(lab)
     assert said["state"] == "validates" and status == 0
     assert "status=bounced" not in lab.zegel.log()
@@ -185,7 +185,7 @@ def test_N18_no_resolver_for_a_while(checked):
     def all_came():
         lab.zegel.retry()
         return all(lab.sink.messages(recipient) for recipient in recipients)
-    until(all_came, 120, "everything is delivered", every=1)
+    until(all_came, what="everything is delivered", every=1)
     assert "status=bounced" not in lab.zegel.log()
 
 
@@ -193,7 +193,7 @@ def test_N18_no_resolver_from_the_start(checked):
     lab = checked
     lab.trouble.rules = [(None, None, "servfail")]
     lab.start()
-    said = until(lambda: (s := resolver(lab)[0])["checked"] > 0 and s, 60, "a check", every=0.2)
+    said = until(lambda: (s := resolver(lab)[0])["checked"] > 0 and s, what="a check", every=0.2)
     assert said["state"] == "unknown" and "[dnssec-unknown]" in said["text"]
     mended(lab)
 

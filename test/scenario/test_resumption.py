@@ -18,7 +18,7 @@ def is_resumed(lab, recipient, n=1):
     content = client.message("web@shop.example", recipient)
     client.submit(lab.zegel, "web@shop.example", [recipient], content, lab.login)
     escaped = recipient.replace(".", r"\.")
-    sent = lab.zegel.wait_log(rf"to=<{escaped}>.*status=sent", n=n, seconds=60)[-1]
+    sent = lab.zegel.wait_log(rf"to=<{escaped}>.*status=sent", n=n)[-1]
     queue_id = sent.partition("]: ")[2].partition(":")[0]
     evidence = lab.zegel.wait_log(rf"{queue_id}: required=")[-1]
     assert " achieved=dane " in evidence, evidence

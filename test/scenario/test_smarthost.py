@@ -77,8 +77,7 @@ def test_wrong_password_defers(lab):
     assert_says_no_secret(lab)
     # Set right, and told so, it goes out.
     know_password(lab, PASSWORD)
-    lab.zegel.reload()
-    lab.zegel.wait_log("the new configuration is in force")
+    lab.zegel.reload_and_wait()
     lab.zegel.retry()
     server.wait_for()
 
@@ -91,9 +90,7 @@ def test_one_that_is_not_verified_hears_no_password(lab):
     assert "sasl_method" not in server.log() and server.messages() == []
     # The operator believes whoever answers: a proof of the password, and never itself.
     lab.zegel.routes["*"]["tls"] = "encrypt"
-    lab.zegel.write()
-    lab.zegel.reload()
-    lab.zegel.wait_log("the new configuration is in force")
+    lab.zegel.reload_and_wait()
     lab.zegel.retry()
     server.wait_for()
     assert "sasl_method=SCRAM-SHA-256" in server.log()
@@ -145,6 +142,7 @@ def test_login_survives_the_death_of_auth(lab):
 def test_one_login_for_several_messages(lab):
     """What is kept is logged in already, and is for that login alone."""
     server = provide(lab, smarthost.Postfix)
+    lab.zegel.sections["delivery"]["idle-timeout"] = "1m"
     lab.start()
     send(lab)
     server.wait_for()

@@ -32,8 +32,8 @@ def send(lab, recipient, status="sent"):
     before = len(lab.zegel.log().splitlines())
     client.submit(lab.zegel, "web@shop.example", [recipient], content, lab.login)
     until(lambda: any(f"to=<{recipient}>" in line and f"status={status}" in line
-                      for line in lab.zegel.log().splitlines()[before:]), 30,
-          f"{recipient} is {status}\n{lab.zegel.told()}")
+                      for line in lab.zegel.log().splitlines()[before:]),
+          what=f"{recipient} is {status}\n{lab.zegel.told()}")
 
 
 def shown(lab, domain):
@@ -50,7 +50,7 @@ def wait_shown(lab, domain, n_sessions):
         report = shown(lab, domain)
         return report if report and sum(sum(p["summary"].values())
                                         for p in report["policies"]) >= n_sessions else None
-    return until(counted, 20, f"{n_sessions} sessions with {domain} are counted", every=0.1)
+    return until(counted, what=f"{n_sessions} sessions with {domain} are counted", every=0.1)
 
 
 def report_of(content, domain):
@@ -97,14 +97,14 @@ def test_a_day_is_reported_by_mail_and_https(reporting):
     assert detail["sending-mta-ip"].startswith("127.")
     assert report["policies"] == before["policies"]
 
-    until(lambda: collector.posts, 20, "the report is posted")
+    until(lambda: collector.posts, what="the report is posted")
     path, kind, body = collector.posts[0]
     assert (path, kind) == ("/v1/tlsrpt", "application/tlsrpt+gzip")
     assert tlsrpt.loads(gzip.decompress(body)) == report
 
     # The report's own mail is no session to report; nor is anything reported twice.
     lab.zegel.wait_log(r"to=<reports@bank\.example>.*status=sent")
-    until(lambda: shown(lab, "bank.example") is None, 20, "nothing is left")
+    until(lambda: shown(lab, "bank.example") is None, what="nothing is left")
     lab.zegel.stop()
     lab.zegel.start()
     assert lab.zegel.command("tlsrpt", "send").stdout.startswith("0 reports ")
@@ -144,8 +144,8 @@ def test_what_a_collector_refuses_is_kept_until_it_takes_it(reporting):
     assert "being sent" in said, said
     # What is counted from now on is of another report.
     send(lab, "anna@bank.example")
-    until(lambda: len(lab.zegel.command("--json", "tlsrpt", "show").stdout.splitlines()) == 2, 20,
-          "there are two reports")
+    until(lambda: len(lab.zegel.command("--json", "tlsrpt", "show").stdout.splitlines()) == 2,
+          what="there are two reports")
     collector.close()
 
 

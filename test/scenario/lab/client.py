@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 
+from .place import PATIENCE_S
 from .zegel import PORT_IMPLICIT, PORT_STARTTLS
 
 
@@ -22,7 +23,7 @@ class Client(smtplib.SMTP):
         self.tls = relay.client_tls
         self._implicit = implicit
         super().__init__(address or relay.address, PORT_IMPLICIT if implicit else PORT_STARTTLS,
-                         local_hostname="client.shop.example", timeout=60,
+                         local_hostname="client.shop.example", timeout=PATIENCE_S,
                          source_address=(source, 0) if source else None)
         self._host = relay.hostname
         if tls and not implicit:
@@ -125,7 +126,7 @@ class Raw:
         self.relay = relay
         port = PORT_IMPLICIT if implicit else PORT_STARTTLS
         self.socket = socket.create_connection(
-            (relay.address, port), timeout=30, source_address=(source, 0) if source else None)
+            (relay.address, port), timeout=PATIENCE_S, source_address=(source, 0) if source else None)
         if implicit:
             self._secure()
         self._rest = b""

@@ -20,7 +20,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from .place import UNPACKED, UNPRIVILEGED, LabError, run, until
+from .place import PATIENCE_S, UNPACKED, UNPRIVILEGED, LabError, run, until
 
 PORT = 5300
 TTL = 1  # seconds: what is changed is believed soon
@@ -132,7 +132,7 @@ class Dns:
         self._wait_served()
         time.sleep(TTL + 0.1)  # until what a resolver may still remember is over
 
-    def query(self, name, kind, seconds=3):
+    def query(self, name, kind, seconds=20):
         """What is published, asked of the server itself: a list of texts."""
         question = dns.message.make_query(name, kind, want_dnssec=True)
         answer = dns.query.udp(question, self.address, port=PORT, timeout=seconds)
@@ -167,8 +167,8 @@ class Dns:
     def _wait_served(self):
         for zone in self.zones.values():
             if zone.served:
-                until(lambda: self._serial(zone.name) == zone.serial, 10,
-                      f"NSD serves {zone.name}\n{self.place.output('nsd')}", every=0.05)
+                until(lambda: self._serial(zone.name) == zone.serial,
+                      what=lambda: f"NSD serves {zone.name}\n{self.place.output('nsd')}", every=0.05)
 
     def _serial(self, name):
         try:
@@ -197,7 +197,8 @@ class Troublemaker:
     A rule is (name suffix or None, type or None, what) with what one of "servfail", "refused",
     "drop", "wrong-id", "claims-ad" (the AD bit is set), "strips" (no signature, and nothing that is only
     there for them, passes: as old forwarders do), "truncated" (by UDP: come by TCP), those
-    below that spoil TCP too, or a number of seconds to wait before passing the question on.
+    below that spoil TCP too, a number of seconds to wait before passing the question on, or a
+    threading.Event to wait for.
     """
 
     # What is said by TCP, length and all, after a truncated answer by UDP; then it closes.
@@ -271,6 +272,8 @@ class Troublemaker:
             return reply.to_wire()
         if isinstance(what, (int, float)):
             time.sleep(what)
+        if isinstance(what, threading.Event):
+            what.wait(PATIENCE_S)
         reply = self._pass_on(data, tcp)
         if reply and what == "wrong-id":
             reply = bytes([reply[0] ^ 0x55]) + reply[1:]

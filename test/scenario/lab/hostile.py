@@ -9,6 +9,8 @@ import ssl
 import struct
 import threading
 
+from .place import PATIENCE_S
+
 
 class Gone(Exception):
     """The other side closed, or said nothing for too long."""
@@ -22,8 +24,9 @@ class Talk:
         self.heard = []  # (secure, line), bodies too
         self.clear = b""  # every byte that came unencrypted
         self.content = None
+        self.is_over = False
         self._rest = b""
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_S)
 
     def say(self, text):
         data = text if isinstance(text, bytes) else text.encode("latin-1") + b"\r\n"
@@ -172,6 +175,10 @@ class Hostile:
     def delivered(self):
         return [talk.content for talk in self.talks if talk.content is not None]
 
+    def is_quiet(self):
+        """Whoever came has gone."""
+        return all(talk.is_over for talk in list(self.talks))
+
     def heard(self):
         return [line for talk in self.talks for _, line in talk.heard]
 
@@ -197,3 +204,4 @@ class Hostile:
             self.errors.append(error)
         finally:
             talk.socket.close()
+            talk.is_over = True

@@ -28,9 +28,9 @@ class Receiver:
 
     def start(self):
         self.process = self._start()
-        until(lambda: listens(self.address, self.port), 60,
-              f"{self.directory.name} listens\n{self.place.output(self.directory.name)}"
-              f"\n{self.log()}")
+        until(lambda: listens(self.address, self.port),
+              what=lambda: f"{self.directory.name} listens\n"
+              f"{self.place.output(self.directory.name)}\n{self.log()}")
 
     def log(self):
         return ""
@@ -41,9 +41,9 @@ class Receiver:
         return [re.sub(rb"\r?\n", b"\r\n", p.read_bytes())
                 for p in sorted(files, key=lambda p: p.stat().st_mtime_ns)]
 
-    def wait_for(self, n=1, seconds=30):
-        return until(lambda: (m := self.messages()) and len(m) >= n and m, seconds,
-                     f"{n} message(s) at {self.directory.name}\n{self.log()}")
+    def wait_for(self, n=1):
+        return until(lambda: (m := self.messages()) and len(m) >= n and m,
+                     what=lambda: f"{n} message(s) at {self.directory.name}\n{self.log()}")
 
     def _is_complete(self, path):
         return True

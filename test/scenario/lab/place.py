@@ -31,15 +31,24 @@ class LabError(Exception):
     """The laboratory itself failed, not what is tested in it."""
 
 
-def until(question, seconds=20.0, what="", every=0.02):
-    """Asks until the answer is true and returns it; fails loudly when the time is over."""
+# How long anything is waited for. It is for machines that are slow and busy: where all is well it
+# costs nothing, so nobody should give less.
+PATIENCE_S = 180
+
+
+def until(question, seconds=PATIENCE_S, what="", every=0.02):
+    """Asks until the answer is true and returns it; fails loudly when the time is over.
+
+    what: the condition in words, or who tells it when it is needed.
+    """
     end = time.monotonic() + seconds
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:g} s: {what or question}")
+            told = what() if callable(what) else what
+            raise AssertionError(f"not within {seconds:g} s: {told or question}")
         time.sleep(every)
 
 
@@ -123,7 +132,7 @@ class Place:
         self.processes.append(process)
         return process
 
-    def stop(self, process, seconds=10, how=signal.SIGTERM):
+    def stop(self, process, seconds=PATIENCE_S, how=signal.SIGTERM):
         if process.poll() is None:
             process.send_signal(how)
             try:
@@ -149,7 +158,7 @@ class Place:
         self._lock.close()
 
 
-def run(command, input=None, check=True, cwd=None, env=None, seconds=60, **more):
+def run(command, input=None, check=True, cwd=None, env=None, seconds=PATIENCE_S, **more):
     """A command to its end; what it printed, as text."""
     done = subprocess.run(
         [str(word) for word in command], input=input, stdout=subprocess.PIPE,

@@ -32,8 +32,8 @@ class Sink:
             [sys.executable, pathlib.Path(__file__).with_name("sink.py"), self._settings()],
             self.name)
         for host in self.hosts.values():
-            until(lambda: listens(host["address"], self.port), 20,
-                  f"the sink listens\n{self.place.output(self.name)}")
+            until(lambda: listens(host["address"], self.port),
+                  what=lambda: f"the sink listens\n{self.place.output(self.name)}")
 
     def stop(self):
         self.place.stop(self.process)
@@ -51,8 +51,8 @@ class Sink:
         before = len(self.events("changed"))
         self._write()
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: len(self.events("changed")) >= before + len(self.hosts), 10,
-              "the sink has changed")
+        until(lambda: len(self.events("changed")) >= before + len(self.hosts),
+              what="the sink has changed")
 
     def events(self, kind=None, host=None):
         path = self.directory / "events.jsonl"
@@ -68,10 +68,10 @@ class Sink:
         box = self.directory / "box" / recipient.lower().replace("/", "_")
         return [p.read_bytes() for p in sorted(box.glob("[!.]*.eml"))] if box.exists() else []
 
-    def wait_for(self, recipient, n=1, seconds=30):
+    def wait_for(self, recipient, n=1):
         """The mailbox when it holds at least n messages."""
-        return until(lambda: (m := self.messages(recipient)) and len(m) >= n and m, seconds,
-                     f"{n} message(s) for {recipient}")
+        return until(lambda: (m := self.messages(recipient)) and len(m) >= n and m,
+                     what=f"{n} message(s) for {recipient}")
 
     def clear_text(self, host):
         """Everything this host was told without encryption (what was before STARTTLS, too)."""

@@ -5,7 +5,7 @@ import pathlib
 import re
 import signal
 
-from .place import CACHE, UNPRIVILEGED, LabError, run, until
+from .place import CACHE, PATIENCE_S, UNPRIVILEGED, LabError, run, until
 
 PORT_STARTTLS = 1587
 PORT_IMPLICIT = 1465
@@ -103,7 +103,7 @@ class Zegel:
         self.write()
         self.command("account", "add", name, input=password + "\n")
 
-    def command(self, *words, input=None, check=True, seconds=60):
+    def command(self, *words, input=None, check=True, seconds=PATIENCE_S):
         """The command line, as the user who serves."""
         more = {} if self.user is None or os.geteuid() != 0 else {
             "user": self.user, "group": self.user, "extra_groups": []}
@@ -112,7 +112,7 @@ class Zegel:
 
     # ---- while it runs ----
 
-    def start(self, seconds=30):
+    def start(self):
         self.write()
         before = self.log().count(READY)
         self.process = self.place.start(
@@ -124,21 +124,29 @@ class Zegel:
             if self.process.poll() is not None:
                 raise AssertionError(f"zegel ended with {self.process.returncode}\n{self.told()}")
             return self.log().count(READY) > before
-        until(ready, seconds, "all roles of zegel run")
+        until(ready, what=lambda: f"all roles of zegel run\n{self.told()}")
 
-    def stop(self, seconds=15):
+    def stop(self):
         """SIGTERM; its exit status."""
-        self.exit = self.place.stop(self.process, seconds)
+        self.exit = self.place.stop(self.process)
         return self.exit
 
     def kill(self):
         """SIGKILL of the parent, and waits until the roles have noticed and gone."""
         pids = [pid for pids in self.roles().values() for pid in pids]
         self.place.stop(self.process, how=signal.SIGKILL)
-        until(lambda: not any(_is_alive(pid) for pid in pids), 30, "the roles have gone")
+        until(lambda: not any(_is_alive(pid) for pid in pids), what="the roles have gone")
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
+
+    def reload_and_wait(self):
+        """With what is set now; returns when it is in force."""
+        said = "reload: the new configuration is in force"
+        before = self.log().count(said)
+        self.write()
+        self.reload()
+        until(lambda: self.log().count(said) > before, what=lambda: f"reloaded\n{self.told()}")
 
     def roles(self):
         """{role: [pid]} of the processes that live now."""
@@ -153,12 +161,20 @@ class Zegel:
                 found.setdefault(role, []).append(pid)
         return found
 
+    def has_unread(self, pid):
+        """Whether another role has sent something to this one, which has not read it."""
+        sockets = {os.readlink(fd)[8:-1] for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()
+                   if os.readlink(fd).startswith("socket:[")}
+        lines = run(["ss", "--no-header", "--unix", "--all"]).stdout.splitlines()
+        rows = (line.split() for line in lines)
+        return any(int(row[2]) > 0 and row[5] in sockets for row in rows)
+
     def kill_role(self, role):
         """SIGKILL of one process of a role; waits until another has taken its place."""
         before = self.roles()[role]
         os.kill(before[0], signal.SIGKILL)
-        until(lambda: set(self.roles().get(role, [])) - set(before), 20,
-              f"another {role}\n{self.told()}")
+        until(lambda: set(self.roles().get(role, [])) - set(before),
+              what=lambda: f"another {role}\n{self.told()}")
 
     def queue(self):
         done = self.command("--json", "queue", "list")
@@ -174,12 +190,12 @@ class Zegel:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_log(self, pattern, n=1, seconds=30):
+    def wait_log(self, pattern, n=1):
         """Lines of the log that match, when there are n of them."""
         def lines():
             found = [line for line in self.log().splitlines() if re.search(pattern, line)]
             return found if len(found) >= n else None
-        return until(lines, seconds, f"the log says {pattern}\n{self.told()}")
+        return until(lines, what=lambda: f"the log says {pattern}\n{self.told()}")
 
     def told(self):
         """Everything it said, for a failed test."""
