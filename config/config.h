@@ -137,11 +137,11 @@ struct config_tlsrpt {
 };
 
 struct config_dns_check {
-	char *signed_name;   /* "internet.nl"; "" for each: do not ask */
-	char *broken_name;   /* "dnssec-failed.org" */
-	char *unsigned_name; /* "google.com" */
-	uint32_t every;      /* seconds; 3600 */
-	uint32_t patience;   /* seconds that mail waits where DNSSEC has worked before; 4 hours */
+	char *signed_name;    /* "internet.nl"; "" for each: do not ask */
+	char *broken_name;    /* "dnssec-failed.org" */
+	char *unsigned_name;  /* "google.com" */
+	uint32_t every_ms;    /* an hour */
+	uint32_t patience_ms; /* mail waits so long where DNSSEC has worked before; 4 hours */
 };
 
 struct config_retry {

@@ -36,8 +36,9 @@ const struct key keys[] = {
 	{ "dns", "check-signed", KEY_NAME, AT(dns_check.signed_name), "internet.nl" },
 	{ "dns", "check-broken", KEY_NAME, AT(dns_check.broken_name), "dnssec-failed.org" },
 	{ "dns", "check-unsigned", KEY_NAME, AT(dns_check.unsigned_name), "google.com" },
-	{ "dns", "broken-patience", KEY_SECONDS, AT(dns_check.patience), "4h", 0, 5 * 86400 },
-	{ "dns", "check-every", KEY_SECONDS, AT(dns_check.every), "1h", 1, 7 * 86400 },
+	{ "dns", "broken-patience", KEY_MILLISECONDS, AT(dns_check.patience_ms), "4h", 0,
+	    5 * 86400 },
+	{ "dns", "check-every", KEY_MILLISECONDS, AT(dns_check.every_ms), "1h", 1, 7 * 86400 },
 	{ "dns.stub", "server", KEY_OTHER },
 
 	{ "delivery", "port", KEY_PORT, AT(delivery.port), "25", 1, 65535 },

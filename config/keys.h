@@ -11,20 +11,21 @@
 #include <stdint.h>
 
 enum key_kind {
-	KEY_TEXT,    /* char *, as written */
-	KEY_HOST,    /* char *, a canonical domain */
-	KEY_NAME,    /* the same, or empty: none */
-	KEY_PATH,    /* char *, absolute */
-	KEY_LOG,     /* char *: syslog, stderr or a path */
-	KEY_NUMBER,  /* uint32_t */
-	KEY_PORT,    /* uint16_t */
-	KEY_SIZE,    /* uint32_t of bytes: 100k, 25M, 2G */
-	KEY_SIZE64,  /* uint64_t of bytes */
-	KEY_SECONDS, /* uint32_t: 90, 90s, 5m, 1h, 5d, 1w */
-	KEY_SWITCH,  /* bool: on, off, yes, no, true, false */
-	KEY_LEVEL,   /* enum tls_level, one of the set in most */
-	KEY_OTHER,   /* one value, read by hand in read_*.c */
-	KEY_LIST,    /* several values, read by hand in read_*.c */
+	KEY_TEXT,         /* char *, as written */
+	KEY_HOST,         /* char *, a canonical domain */
+	KEY_NAME,         /* the same, or empty: none */
+	KEY_PATH,         /* char *, absolute */
+	KEY_LOG,          /* char *: syslog, stderr or a path */
+	KEY_NUMBER,       /* uint32_t */
+	KEY_PORT,         /* uint16_t */
+	KEY_SIZE,         /* uint32_t of bytes: 100k, 25M, 2G */
+	KEY_SIZE64,       /* uint64_t of bytes */
+	KEY_SECONDS,      /* uint32_t: 90, 90s, 5m, 1h, 5d, 1w */
+	KEY_MILLISECONDS, /* uint32_t of milliseconds, written as the former */
+	KEY_SWITCH,       /* bool: on, off, yes, no, true, false */
+	KEY_LEVEL,        /* enum tls_level, one of the set in most */
+	KEY_OTHER,        /* one value, read by hand in read_*.c */
+	KEY_LIST,         /* several values, read by hand in read_*.c */
 };
 
 /* Sections: "" is the file itself. "dns.stub" stands within dns. */

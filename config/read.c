@@ -180,7 +180,8 @@ static bool read_key(struct reading *r, const struct key *key, const struct writ
 	case KEY_PORT:
 	case KEY_SIZE:
 	case KEY_SIZE64:
-	case KEY_SECONDS: return read_number(r, key, w);
+	case KEY_SECONDS:
+	case KEY_MILLISECONDS: return read_number(r, key, w);
 	case KEY_OTHER:
 	case KEY_LIST: break;
 	}
@@ -193,7 +194,7 @@ static bool read_number(struct reading *r, const struct key *key, const struct w
 	uint64_t number = 0;
 	bool good;
 
-	if (key->kind == KEY_SECONDS) {
+	if (key->kind == KEY_SECONDS || key->kind == KEY_MILLISECONDS) {
 		form = "a time, as 90s, 5m, 1h or 5d";
 		good = value_parse_seconds(w->text, &number);
 	} else if (key->kind == KEY_SIZE || key->kind == KEY_SIZE64) {
@@ -222,6 +223,8 @@ static void store_number(struct config *config, const struct key *key, uint64_t 
 		*(uint64_t *)(void *)member = number;
 	else if (key->kind == KEY_PORT)
 		*(uint16_t *)(void *)member = (uint16_t)number;
+	else if (key->kind == KEY_MILLISECONDS)
+		*(uint32_t *)(void *)member = (uint32_t)(number * 1000);
 	else
 		*(uint32_t *)(void *)member = (uint32_t)number;
 }

@@ -41,7 +41,6 @@ struct contract {
 	struct resolver *resolver, *fresh;
 	contract_changed *changed;
 	void *arg;
-	int64_t every_ms;
 	struct probe probes[N_PROBES];
 	struct timer *check, *judge;
 	unsigned n_bad;          /* in a row */
@@ -90,7 +89,6 @@ struct contract *contract_create(struct loop *loop, const struct config *config,
 		.has_worked = has_worked,
 		.changed = changed,
 		.arg = arg,
-		.every_ms = (int64_t)check->every * 1000,
 		.verdict = { .state = CONTRACT_UNKNOWN, .text = "it was not asked yet" } };
 	contract->check = timer_create_in(loop, on_check, contract);
 	contract->judge = timer_create_in(loop, on_judge, contract);
@@ -216,8 +214,7 @@ static bool is_broken(struct contract *contract, enum lesson lesson)
 	if (lesson != LEARNED_BROKEN || !contract->has_worked || contract->config->dns_forgive_loss)
 		return false;
 	if (contract->broken_until_ms == 0)
-		contract->broken_until_ms =
-		    now_ms + (int64_t)contract->config->dns_check.patience * 1000;
+		contract->broken_until_ms = now_ms + contract->config->dns_check.patience_ms;
 	return now_ms < contract->broken_until_ms;
 }
 
@@ -292,7 +289,7 @@ static void describe(struct contract *contract, enum lesson lesson)
 		    "%s; signatures that were good fail now: a forwarder strips them, the trust anchor "
 		    "or the clock is wrong, or somebody tampers with DNS; mail waits for %u minutes "
 		    "of this, then DANE is impaired [dnssec-broken]",
-		    came, contract->config->dns_check.patience / 60);
+		    came, contract->config->dns_check.patience_ms / 60000);
 	else
 		snprintf(verdict->text, sizeof verdict->text,
 		    "%s%s; see that the servers of dns { forward } pass signatures on (or use "
@@ -325,7 +322,7 @@ static void describe_probes(const struct contract *contract, char *text, size_t 
 
 static int64_t wait_after(const struct contract *contract, enum lesson lesson)
 {
-	int64_t every_ms = contract->every_ms;
+	int64_t every_ms = contract->config->dns_check.every_ms;
 
 	switch (lesson) {
 	case LEARNED_GOOD: return every_ms;

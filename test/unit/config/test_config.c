@@ -63,7 +63,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_string_equal(c->dns_check.signed_name, "internet.nl");
 	assert_string_equal(c->dns_check.broken_name, "dnssec-failed.org");
 	assert_string_equal(c->dns_check.unsigned_name, "google.com");
-	assert_int_equal(c->dns_check.every, 3600);
+	assert_int_equal(c->dns_check.every_ms, 3600000);
 	assert_false(c->dns_defer_impaired || c->dns_forgive_loss);
 	snprintf(path, sizeof path, "%s/route-passwords", p->directory);
 	assert_string_equal(c->route_passwords, path);
@@ -166,7 +166,7 @@ static void everything_can_be_written(void **state)
 	assert_string_equal(c->dns_check.signed_name, "signed.example");
 	assert_string_equal(c->dns_check.broken_name, "");
 	assert_string_equal(c->dns_check.unsigned_name, "a.example");
-	assert_int_equal(c->dns_check.every, 300);
+	assert_int_equal(c->dns_check.every_ms, 300000);
 	assert_int_equal(c->retry.expire_bulk, 1800);
 	assert_int_equal(c->limits.header_size, 10240);
 	assert_int_equal(c->limits.free_space, 2ULL << 30);
@@ -474,7 +474,8 @@ static void standard_values_are_within_their_bounds(void **state)
 		if (!value_parse_seconds(keys[i].standard, &n) &&
 		    !value_parse_size(keys[i].standard, &n))
 			fail_msg("%s", keys[i].name);
-		if (strcmp(keys[i].name, "expire") != 0 && keys[i].kind != KEY_SECONDS)
+		if (strcmp(keys[i].name, "expire") != 0 && keys[i].kind != KEY_SECONDS &&
+		    keys[i].kind != KEY_MILLISECONDS)
 			assert_true(n >= keys[i].least && n <= keys[i].most);
 	}
 }

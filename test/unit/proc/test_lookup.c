@@ -72,7 +72,7 @@ static void on_leave(void *arg)
 
 static void wait_until_it_leaves(struct fixture *f)
 {
-	int64_t until = clock_monotonic_ms() + 10000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (!f->has_left && clock_monotonic_ms() < until)
 		loop_run_once(f->house.loop, true);
@@ -202,7 +202,7 @@ static void fixture_finish(struct fixture *f)
 /* Until the end has heard just this. */
 static void hears(struct fixture *f, struct end *end, const char *wanted)
 {
-	int64_t until = clock_monotonic_ms() + 10000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (end->said.n < strlen(wanted) && clock_monotonic_ms() < until)
 		loop_run_once(f->house.loop, true);
@@ -391,8 +391,8 @@ static void n16_the_resolver(void **state)
 	struct fixture *f = fixture_start(MAIL WEB "signed.test A secure 192.0.2.1\n");
 
 	(void)state;
-	f->config.dns_check =
-	    (struct config_dns_check){ (char *)"signed.test", (char *)"", (char *)"", 1, 3600 };
+	f->config.dns_check = (struct config_dns_check){ (char *)"signed.test", (char *)"",
+		(char *)"", 100, 3600000 };
 	begin(f);
 	meet(f, ROLE_QUEUE, &f->queue);
 	give_policies(f, NULL, true);
