@@ -4,12 +4,11 @@ import datetime
 import email
 import email.policy
 import gzip
-import http.server
 import ipaddress
 import json
 import re
-import ssl
-import threading
+
+from .website import Website
 
 PORT = 9443
 
@@ -136,33 +135,14 @@ def read_mail(content, domain, submitter, sender):
     return report
 
 
-class Collector:
-    """Takes reports by POST (5.4), until it is closed; answers with a status that may be changed."""
+class Collector(Website):
+    """Takes reports by POST (5.4); answers with a status that may be changed."""
 
     def __init__(self, place, certificate, port=PORT):
-        self.address = place.address()
         self.status = 201
         self.posts = []  # (path, type, body)
-        site = self
+        super().__init__(place, certificate, port)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                site.posts.append((self.path, self.headers["Content-Type"], body))
-                self.send_response(site.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate.chain, certificate.key)
-        self._server = http.server.ThreadingHTTPServer((self.address, port), Handler)
-        self._server.daemon_threads = True
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, path, headers, body):
+        self.posts.append((path, headers["Content-Type"], body))
+        return self.status, b""

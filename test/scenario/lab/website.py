@@ -1,4 +1,4 @@
-"""The policy host of an MTA-STS domain (RFC 8461 3.3): HTTPS with a certificate, in a thread."""
+"""HTTPS in a thread: the policy host of an MTA-STS domain (RFC 8461 3.3), and what others make of it."""
 import http.server
 import ssl
 import threading
@@ -7,24 +7,27 @@ PORT = 8443
 PATH = "/.well-known/mta-sts.txt"
 
 
-class PolicyHost:
-    """Serves one policy at an address of its own, until it is closed."""
+class Website:
+    """Serves at an address of its own until it is closed; a kind of its own says what is answered."""
 
-    def __init__(self, place, certificate, text, port=PORT):
+    def __init__(self, place, certificate, port):
         self.address = place.address()
-        self.text = text
-        self.asked = []  # the Host: of each request
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                site.asked.append(self.headers.get("Host", ""))
-                body = site.text.encode()
-                self.send_response(200 if self.path == PATH else 404)
+                self._answer(b"")
+
+            def do_POST(self):
+                self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def _answer(self, body):
+                status, answer = site.answer(self.path, self.headers, body)
+                self.send_response(status)
                 self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer)
 
             def log_message(self, *_):
                 pass
@@ -36,9 +39,26 @@ class PolicyHost:
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    def answer(self, path, headers, body):
+        """A status and the bytes of the answer."""
+        raise NotImplementedError
+
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+
+
+class PolicyHost(Website):
+    """Serves one policy."""
+
+    def __init__(self, place, certificate, text, port=PORT):
+        self.text = text
+        self.asked = []  # the Host: of each request
+        super().__init__(place, certificate, port)
+
+    def answer(self, path, headers, body):
+        self.asked.append(headers.get("Host", ""))
+        return 200 if path == PATH else 404, self.text.encode()
 
 
 def publish(lab, domain, mode="enforce", max_age=86400, mx=None, policy_id="1"):
