@@ -115,7 +115,7 @@ static struct https_order get(struct fixture *f)
 
 static void wait_for_all(struct fixture *f)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (f->n_waiting > 0 && clock_monotonic_ms() < until)
 		loop_run_once(f->loop, true);
@@ -346,7 +346,7 @@ static void t20_slow(void **state)
 		web_say(f->web, tricks[i], words, sizeof words - 1);
 		fetch(f);
 		assert_int_equal(f->answer.problem, HTTPS_TIME);
-		assert_in_range(clock_monotonic_ms() - before, 390, 3000);
+		assert_in_range(clock_monotonic_ms() - before, 390, 30000);
 	}
 	play_resolver_set(f->resolver, HOST " A SILENCE\n");
 	fetch(f);

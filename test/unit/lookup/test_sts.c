@@ -140,7 +140,7 @@ static struct sts_question *start(struct fixture *f, const char *domain)
 
 static void wait_for_all(struct fixture *f)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (f->n_waiting > 0 && clock_monotonic_ms() < until)
 		loop_run_once(f->loop, true);
@@ -150,7 +150,7 @@ static void wait_for_all(struct fixture *f)
 /* Until that has been kept, without anybody asking. */
 static void wait_for_kept(struct fixture *f, const char *line)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (strcmp(buffer_text(&f->kept), line) != 0 && clock_monotonic_ms() < until)
 		loop_run_once(f->loop, true);
@@ -333,7 +333,7 @@ static void t20_slow_body(void **state)
 	sts_set_timeout(f->sts, 500);
 	web_say(f->web, WEB_DRIPS, words, sizeof words - 1);
 	assert_string_equal(ask(f, "d.test"), "without fetch");
-	assert_in_range(clock_monotonic_ms() - before, 490, 3000);
+	assert_in_range(clock_monotonic_ms() - before, 490, 30000);
 	fixture_finish(f);
 }
 
@@ -743,7 +743,7 @@ static void t22_refreshed_before_the_end(void **state)
 /* What the web has been asked it may not have answered yet. */
 static void ask_until(struct fixture *f, const char *domain, const char *wanted)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 	const char *says = ask(f, domain);
 
 	while (strcmp(says, wanted) != 0 && clock_monotonic_ms() < until)
@@ -753,7 +753,7 @@ static void ask_until(struct fixture *f, const char *domain, const char *wanted)
 
 static void wait_for_records(struct fixture *f, size_t n)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (play_resolver_count(f->resolver, "_mta-sts.d.test", "TXT") < n &&
 	       clock_monotonic_ms() < until)
@@ -763,7 +763,7 @@ static void wait_for_records(struct fixture *f, size_t n)
 
 static void wait_for_requests(struct fixture *f, size_t n)
 {
-	int64_t until = clock_monotonic_ms() + 20000;
+	int64_t until = clock_monotonic_ms() + 60000;
 
 	while (web_n_requests(f->web) < n && clock_monotonic_ms() < until)
 		loop_run_once(f->loop, true);

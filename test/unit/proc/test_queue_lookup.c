@@ -119,7 +119,7 @@ static void say_policy(
 static void wait_for_resolver(struct scene *s, struct played *played, const char *text)
 {
 	struct ipc_message m = { .type = IPC_RESOLVER, .fd = -1 };
-	int64_t until_ms = clock_monotonic_ms() + 10000;
+	int64_t until_ms = clock_monotonic_ms() + 60000;
 
 	m.resolver_say = (struct ipc_resolver_say){ CONTRACT_IMPAIRED, text, 5, 6 };
 	channel_send(played->channel, &m);
@@ -247,7 +247,7 @@ static void T24_exceptions_are_told_when_they_begin_and_end(void **state)
 	};
 	const struct config config = { .partners = partners, .n_partners = 4 };
 	char *path = mem_print("%s/log", s->f.directory);
-	int64_t until_ms = clock_monotonic_ms() + 10000;
+	int64_t until_ms = clock_monotonic_ms() + 60000;
 	struct exceptions *exceptions;
 
 	assert_int_equal(log_open(path, LOG_LEVEL_INFO, error, sizeof error), 0);

