@@ -30,7 +30,7 @@ def reload(lab):
     before = lab.zegel.log().count("the new configuration is in force")
     lab.zegel.write()
     lab.zegel.reload()
-    until(lambda: lab.zegel.log().count("the new configuration is in force") > before, 30)
+    until(lambda: lab.zegel.log().count("the new configuration is in force") > before)
 
 
 def says_at(step, reply):
@@ -127,10 +127,10 @@ def test_a_rule_holds_for_mail_that_is_under_way(lab):
     for step, peer in zip(steps, peers):
         until(lambda: peer.talks and (step == "banner" or
                                       any(line.startswith(step) for line in peer.heard())),
-              30, f"{step} at the peer")
+              what=f"{step} at the peer")
     lab.zegel.partners[".bank.example"] = {"tls": "encrypt"}
     reload(lab)
-    until(lambda: len(lab.zegel.roles()["delivery"]) == 1, 30, "only the new delivery")
+    until(lambda: len(lab.zegel.roles()["delivery"]) == 1, what="only the new delivery")
     go.set()
     for recipient in recipients:
         lines = lab.zegel.wait_log(rf"to=<{recipient}>.*status=\w+")
@@ -158,13 +158,13 @@ def test_a_reload_lets_content_go_to_its_end(lab):
     peer = peer_of(lab, "bank.example", script)
     lab.start()
     send(lab, "anna@bank.example")
-    until(peer.delivered, 30, "content")
+    until(peer.delivered, what="content")
     lab.zegel.partners["bank.example"] = {"tls": "encrypt"}
     reload(lab)
     go.set()
     lines = lab.zegel.wait_log(r"to=<anna@bank\.example>.*status=\w+")
     assert len(lines) == 1 and "status=sent" in lines[0], lines
-    until(lambda: lab.zegel.queue() == [], 30, "an empty queue")
+    until(lambda: lab.zegel.queue() == [], what="an empty queue")
     assert len(peer.delivered()) == 1
     peer.close()
     assert peer.errors == []

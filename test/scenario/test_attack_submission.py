@@ -498,6 +498,7 @@ def test_intake_that_died_just_before_a_reload_does_not_come_back_with_the_old_o
     for _ in range(4):
         os.kill(lab.zegel.roles()["intake"][0], signal.SIGKILL)
         lab.zegel.reload_and_wait()
+    only_one_generation(lab)
     # One that dies later has come back: none of the others has.
     lab.zegel.kill_role("intake")
     only_one_generation(lab)

@@ -190,7 +190,8 @@ def test_N16_a_resolver_that_does_not_validate(make_lab):
     empty.write_text("")
     empty.chmod(0o644)
     lab.zegel.sections["dns"].update({"trust-anchor": empty, "check-signed": "signed.example",
-                                      "check-broken": "broken.example", "check-unsigned": ""})
+                                      "check-broken": "broken.example", "check-unsigned": "",
+                                      "check-every": "1s"})
     lab.zegel.partners = {"bank.example": {"tls": "dane-only", "mode": "observe"}}
     lab.start()
     lab.zegel.wait_log(r"DANE is impaired")
