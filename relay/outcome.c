@@ -11,6 +11,7 @@ static enum decision decide_handshake(const struct incident *i);
 static enum decision decide_recipient(const struct incident *i);
 static bool means_too_many(const struct incident *i);
 static bool is_early_input(const struct outcome *what);
+static bool is_passed_by_later(const struct incident *i);
 static bool is_particular(const struct incident *i);
 static void make_temporary(const struct incident *i, struct outcome *what);
 static bool is_answer_on_tls(const struct incident *i, const struct outcome *what);
@@ -96,15 +97,17 @@ static enum decision decide_ehlo(const struct incident *i)
 /* RFC 3207 4: whether to go on without is the client's policy. */
 static enum decision decide_starttls(const struct incident *i)
 {
-	if (i->needs_tls || i->is_over || is_early_input(i->what))
+	if (i->is_over)
+		return decide_handshake(i);
+	if (i->needs_tls || is_early_input(i->what))
 		return DECISION_NEXT_ADDRESS;
 	return DECISION_PLAIN_HERE;
 }
 
 /*
- * A connection broken in mid-handshake may be an attacker's work, or a receiver's bad minute: the
- * first attempt never answers it with plaintext. But "may" is a promise to deliver, so a later one
- * does, as Postfix does.
+ * A connection broken in mid-handshake, or at STARTTLS, may be an attacker's work, or a receiver's bad
+ * minute: the first attempt never answers it with plaintext. But "may" is a promise to deliver, also where
+ * the sender wants it (RFC 8689 4.2.2), so a later one does.
  */
 static enum decision decide_handshake(const struct incident *i)
 {
@@ -157,9 +160,16 @@ void search_note(struct search *search, const struct incident *i)
 		search->point = i->point;
 	}
 	search->n++;
-	search->any_fallback = search->any_fallback || (i->point == POINT_TLS && !i->needs_tls);
+	search->any_fallback = search->any_fallback || is_passed_by_later(i);
 	search->has_answered = search->has_answered || i->point >= POINT_OFFER;
 	search->any_particular = search->any_particular || is_particular(i);
+}
+
+/* Without TLS, by an attempt after this one. */
+static bool is_passed_by_later(const struct incident *i)
+{
+	return !i->needs_tls &&
+	       (i->point == POINT_TLS || (i->point == POINT_STARTTLS && i->is_over));
 }
 
 /* Mail of another account, or without REQUIRETLS, might go where this doesn't. */

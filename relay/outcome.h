@@ -17,9 +17,10 @@
  *    arrive twice (R9).
  *  - TLS that is demanded and does not come is always temporary and never answered with plaintext.
  *    Where plaintext is acceptable ("may") a refused STARTTLS is followed by plaintext on the same
- *    connection; a handshake that fails is not, on the first attempt: the message waits, and a
- *    later attempt goes without TLS over a fresh connection. Both are logged as warnings. Whoever
- *    talks between STARTTLS and the handshake is given nothing at all (R28).
+ *    connection; a handshake that fails, or a connection lost at STARTTLS, is not, on the first
+ *    attempt: the message waits, and a later attempt goes without TLS over a fresh connection. Both
+ *    are logged as warnings. Whoever talks between STARTTLS and the handshake is given nothing at all
+ *    (R28).
  *  - With REQUIRETLS a server that has no TLS, or shows a certificate that does not do, is a reason to
  *    return the mail if no other host does better (5.7.10), and so is one that does not offer
  *    REQUIRETLS (5.7.30): RFC 8689 4.2.1 wants the sender to know at once. A handshake that breaks is
