@@ -122,8 +122,11 @@ static enum flow finish(struct approach *a)
 
 static enum flow dial(struct approach *a)
 {
-	a->dial = dial_start(a->order.loop, a->order.host, a->address,
-	    (int64_t)a->order.config->delivery.connect_timeout * 1000, on_dialled, a);
+	int64_t wait_ms = (int64_t)a->order.config->delivery.connect_timeout * 1000;
+
+	if (a->order.hurries && wait_ms > a->order.patience->hurried_ms)
+		wait_ms = a->order.patience->hurried_ms;
+	a->dial = dial_start(a->order.loop, a->order.host, a->address, wait_ms, on_dialled, a);
 	return await_end(a, &step_dialled);
 }
 

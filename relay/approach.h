@@ -32,6 +32,7 @@ struct approach_order {
 	size_t address;               /* the first to try, then those after it */
 	const char *message_id;       /* for the log */
 	bool has_waited;              /* the message was deferred before */
+	bool hurries;                 /* no longer to connect than patience->hurried_ms */
 };
 
 struct approach_result {

@@ -219,7 +219,8 @@ static enum flow approach(struct attempt *a)
 		.host = host(a),
 		.address = a->address,
 		.message_id = a->job.message->id,
-		.has_waited = a->job.n_attempts > 0 };
+		.has_waited = a->job.n_attempts > 0,
+		.hurries = a->job.hurries };
 	int64_t spent_ms = clock_monotonic_ms() - a->started_ms;
 
 	if (a->is_leaving)

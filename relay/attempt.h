@@ -37,6 +37,7 @@ struct attempt_job {
 	char domain[DOMAIN_MAX];       /* canonical */
 	uint32_t n_attempts;           /* made before */
 	int fd;                        /* of its segment, the caller's until done */
+	bool hurries;                  /* others wait: no long wait for hosts that do not answer */
 };
 
 struct attempt_result {

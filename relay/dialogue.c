@@ -28,6 +28,7 @@ const struct patience patience_default = {
 	.tls_ms = 60 * 1000,
 	.search_ms = 600 * 1000,
 	.longest_ms = 2 * 3600 * 1000,
+	.hurried_ms = 2 * 1000,
 };
 
 void dialogue_init(struct dialogue *d, struct loop *loop, loop_call *wake_call, void *arg)

@@ -26,6 +26,8 @@ struct patience {
 	int64_t tls_ms;     /* for a handshake; ours: 1 min */
 	int64_t search_ms;  /* no other address is begun after this; ours: 10 min (R25) */
 	int64_t longest_ms; /* an attempt never lasts longer; ours: 2 h */
+	int64_t
+	    hurried_ms; /* to connect, per address, where others wait for our place; ours: 2 s */
 };
 
 extern const struct patience patience_default;

@@ -26,8 +26,9 @@ enum {
 static void start_if_told(struct dispatch *d);
 static void on_message(void *arg, struct channel *channel, struct ipc_message *m);
 static void on_closed(void *arg, struct channel *channel);
-static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down);
-static void hand_out(struct job *job);
+static void on_start(
+    void *arg, struct spool_job *job, const struct outcome *site_down, bool hurries);
+static void hand_out(struct job *job, bool hurries);
 static void on_timer(void *arg);
 static bool is_with_one_who_leaves(const struct job *job);
 static void forget_held(struct job *job);
@@ -230,7 +231,8 @@ static bool concerns(const struct job *job, const struct outcome *site_down)
 	return !job->job.message.tls_optional || strncmp(site_down->enhanced, "4.7.", 4) != 0;
 }
 
-static void on_start(void *arg, struct spool_job *spool_job, const struct outcome *site_down)
+static void on_start(
+    void *arg, struct spool_job *spool_job, const struct outcome *site_down, bool hurries)
 {
 	struct dispatch *d = arg;
 	struct job *job = find_job(d, spool_job->message.id, spool_job->domain);
@@ -250,7 +252,7 @@ static void on_start(void *arg, struct spool_job *spool_job, const struct outcom
 	else if (site_down != NULL && concerns(job, site_down))
 		share_failure(job, site_down);
 	else
-		hand_out(job);
+		hand_out(job, hurries);
 }
 
 static void forget_result(struct job *job)
@@ -315,7 +317,7 @@ void job_give_back_soon(struct job *job)
 	timer_set(job->timer, 0);
 }
 
-static void hand_out(struct job *job)
+static void hand_out(struct job *job, bool hurries)
 {
 	struct dispatch *d = job->dispatch;
 	struct worker *worker = spread_choose(d, job->job.domain);
@@ -342,6 +344,7 @@ static void hand_out(struct job *job)
 	m.deliver.domain = job->job.domain;
 	m.deliver.mail = (struct slice){ mail.bytes, mail.n };
 	m.deliver.n_attempts = job->job.n_attempts;
+	m.deliver.hurries = hurries;
 	log_info("%s: from=<%s>, size=%llu, nrcpt=%zu (queue active)", job->job.message.id,
 	    job->job.message.sender,
 	    (unsigned long long)(job->job.message.header.length + job->job.message.body.length),

@@ -8,90 +8,43 @@
 #include "relay/base/map.h"
 #include "relay/base/mem.h"
 #include "relay/net/loop.h"
+#include "relay/schedule_site.h"
 
 enum {
-	FIRST_REST_MS = 60 * 1000,
 	LOOK_AGAIN_MS = 60 * 1000, /* at the latest: the wall clock may have been set */
-	SITES_DOWN_MAX = 10000,    /* remembered; the others are simply dialled */
 	RECIPIENTS_PER_JOB = 20,   /* on average, over the window */
-	SLOW_MS = 5 * 1000,        /* what takes longer gives its place to others, */
+	SLOW_MS = 1000,            /* what takes longer gives its place to others, */
 	SLOW_PLACES = 3, /* as long as there are no more such than this times connections */
 	SITE_SHARE = 8,  /* of the window's free part a site may fill one in so many */
-};
-
-struct waiting {
-	STAILQ_ENTRY(waiting) next;
-	struct spool_job job;
-};
-
-/* A job that was started and is not done. Which one of its site a done job was is not known. */
-struct running {
-	TAILQ_ENTRY(running) next; /* while it isn't slow */
-	SLIST_ENTRY(running) of_site;
-	int64_t since_ms;
-	bool is_slow;
-};
-
-struct site {
-	char *domain;
-	STAILQ_HEAD(, waiting) waiting;
-	SLIST_HEAD(, running) running; /* the newest first */
-	size_t n_waiting, n_started;
-	TAILQ_ENTRY(site) next; /* while in_turn */
-	bool in_turn;
-	bool is_full;          /* more may be due than we took */
-	struct outcome *down;  /* NULL while it is up, as far as we know */
-	int64_t rest_ms;       /* how long the rest is, and */
-	int64_t rest_until_ms; /* when it ends: monotonic */
-};
-
-TAILQ_HEAD(site_list, site);
-
-struct schedule {
-	struct spool *spool;
-	struct schedule_settings settings;
-	schedule_start *start;
-	void *arg;
-	struct map sites;
-	struct site_list turn;       /* those that may have something to start, in turn */
-	TAILQ_HEAD(, running) fresh; /* started and not slow, the oldest first */
-	size_t n_started, n_slow, n_waiting, n_recipients, n_down;
-	int64_t next_due_s; /* in the spool, as far as we know */
-	bool is_finding;
-	bool is_stopped;
-	struct timer *soon;  /* work, from the loop */
-	struct timer *later; /* the next due, or look again */
+	SURE_SHARE = 4,  /* one place in so many is not for what was tried in vain before */
+	PUT_OFF_S = 30,  /* what was, while too much of it waits */
 };
 
 static void on_soon(void *arg);
 static void note_slow(struct schedule *s);
+static bool may_be_slow(const struct schedule *s, const struct running *running);
 static void start_in_turn(struct schedule *s);
+static struct site *next_in_turn(struct schedule *s);
 static size_t n_places(const struct schedule *s);
+static bool has_no_place(const struct schedule *s, const struct site *site, int64_t now_ms);
+static bool is_doubtful(const struct site *site, const struct spool_job *job, int64_t now_ms);
 static bool is_crowding(const struct schedule *s, const struct site *site);
-static bool start_one(struct schedule *s, struct site *site);
+static bool start_one(struct schedule *s, struct site *site, int64_t now_ms);
 static bool may_start(const struct schedule *s, const struct site *site, int64_t now_ms);
-static void note_started(struct schedule *s, struct site *site, int64_t now_ms);
+static void note_started(
+    struct schedule *s, struct site *site, const struct spool_job *job, int64_t now_ms);
 static void note_done(struct schedule *s, struct site *site);
 static void refill(struct schedule *s);
 static size_t n_held(const struct schedule *s);
 static const char **full_sites(struct schedule *s, size_t *n);
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
 static void take(struct schedule *s, struct spool_job *job);
+static void note_due(struct schedule *s, int64_t due_s);
 static bool is_full(const struct schedule *s, const struct site *site);
 static size_t site_share(const struct schedule *s);
 static void wait_for_due(struct schedule *s);
 static int64_t next_slow_in_ms(const struct schedule *s);
 static void on_later(void *arg);
-static void forget_old_rests(struct schedule *s);
-static void learn(struct schedule *s, struct site *site, enum schedule_feedback feedback,
-    const struct outcome *why);
-static void rest(struct schedule *s, struct site *site, const struct outcome *why);
-static void end_rest(struct schedule *s, struct site *site);
-static struct site *site_of(struct schedule *s, const char *domain);
-static void put_in_turn(struct schedule *s, struct site *site);
-static void forget_if_idle(struct schedule *s, struct site *site);
-static void destroy_site(struct site *site);
-static uint32_t hash_of(const char *id);
 
 struct schedule *schedule_create(struct loop *loop, struct spool *spool,
     const struct schedule_settings *settings, schedule_start *start, void *arg)
@@ -109,6 +62,7 @@ struct schedule *schedule_create(struct loop *loop, struct spool *spool,
 	s->arg = arg;
 	map_init(&s->sites);
 	TAILQ_INIT(&s->turn);
+	TAILQ_INIT(&s->news);
 	TAILQ_INIT(&s->fresh);
 	s->soon = timer_create_in(loop, on_soon, s);
 	s->later = timer_create_in(loop, on_later, s);
@@ -128,7 +82,7 @@ void schedule_destroy(struct schedule **schedule)
 	timer_destroy(&s->soon);
 	timer_destroy(&s->later);
 	while ((site = map_next(&s->sites, &at, &domain)) != NULL)
-		destroy_site(site);
+		site_destroy(site);
 	map_finish(&s->sites);
 	free(s);
 	*schedule = NULL;
@@ -143,6 +97,12 @@ void schedule_stop(struct schedule *s)
 
 void schedule_poke(struct schedule *s, int64_t due_s)
 {
+	s->has_news = s->has_news || due_s <= clock_wall_s();
+	note_due(s, due_s);
+}
+
+static void note_due(struct schedule *s, int64_t due_s)
+{
 	if (due_s < s->next_due_s)
 		s->next_due_s = due_s;
 	if (!s->is_stopped && !timer_is_set(s->soon))
@@ -156,7 +116,7 @@ void schedule_wake(struct schedule *s)
 	size_t at = 0;
 
 	while ((site = map_next(&s->sites, &at, &domain)) != NULL)
-		end_rest(s, site);
+		site_end_rest(s, site);
 	schedule_poke(s, 0);
 }
 
@@ -179,34 +139,61 @@ static void on_soon(void *arg)
 static void note_slow(struct schedule *s)
 {
 	int64_t long_ago_ms = clock_monotonic_ms() - s->settings.slow_ms;
-	struct running *running;
+	struct running *running, *next;
 
-	while ((running = TAILQ_FIRST(&s->fresh)) != NULL && running->since_ms <= long_ago_ms &&
-	       s->n_slow < (size_t)s->settings.connections * SLOW_PLACES) {
+	for (running = TAILQ_FIRST(&s->fresh); running != NULL && running->since_ms <= long_ago_ms;
+	     running = next) {
+		next = TAILQ_NEXT(running, next);
+		if (!may_be_slow(s, running))
+			continue;
 		TAILQ_REMOVE(&s->fresh, running, next);
 		running->is_slow = true;
 		s->n_slow++;
+		s->n_slow_doubtful += running->is_doubtful;
 	}
+}
+
+static bool may_be_slow(const struct schedule *s, const struct running *running)
+{
+	size_t most = (size_t)s->settings.connections * SLOW_PLACES;
+
+	return s->n_slow < most &&
+	       (!running->is_doubtful || s->n_slow_doubtful < most - most / SURE_SHARE);
 }
 
 /* One job of the first site, which then goes to the end, until nothing may start. */
 static void start_in_turn(struct schedule *s)
 {
-	struct site_list crowding = TAILQ_HEAD_INITIALIZER(crowding);
+	struct site_list aside = TAILQ_HEAD_INITIALIZER(aside);
+	int64_t now_ms = clock_monotonic_ms();
 	struct site *site;
 
-	while (n_places(s) > 0 && (site = TAILQ_FIRST(&s->turn)) != NULL) {
-		TAILQ_REMOVE(&s->turn, site, next);
-		if (is_crowding(s, site)) {
-			TAILQ_INSERT_TAIL(&crowding, site, next);
+	while (n_places(s) > 0 && (site = next_in_turn(s)) != NULL) {
+		site_leave_turn(s, site);
+		if (is_crowding(s, site) || has_no_place(s, site, now_ms)) {
+			TAILQ_INSERT_TAIL(&aside, site, next);
 			continue;
 		}
-		site->in_turn = false;
 		/* What may not start now comes back when something of the site is done. */
-		if (start_one(s, site) && site->n_waiting > 0)
-			put_in_turn(s, site);
+		if (start_one(s, site, now_ms) && site->n_waiting > 0)
+			site_put_in_turn(s, site);
 	}
-	TAILQ_CONCAT(&s->turn, &crowding, next);
+	while ((site = TAILQ_FIRST(&aside)) != NULL) {
+		TAILQ_REMOVE(&aside, site, next);
+		site_put_in_turn(s, site);
+	}
+}
+
+/*
+ * Where mail has just come, and those that wait, by turns: so mail for the living does not stand
+ * behind all that is being found dead (O8).
+ */
+static struct site *next_in_turn(struct schedule *s)
+{
+	struct site *latest = TAILQ_FIRST(&s->news), *first = TAILQ_FIRST(&s->turn);
+
+	s->took_news = latest != NULL && (first == NULL || !s->took_news);
+	return s->took_news ? latest : first;
 }
 
 static size_t n_places(const struct schedule *s)
@@ -222,9 +209,26 @@ static bool is_crowding(const struct schedule *s, const struct site *site)
 	return site->n_started > n_places(s);
 }
 
-static bool start_one(struct schedule *s, struct site *site)
+/* What may well be tried in vain once more leaves some places to what may not. */
+static bool has_no_place(const struct schedule *s, const struct site *site, int64_t now_ms)
 {
-	int64_t now_ms = clock_monotonic_ms();
+	size_t most = s->settings.connections - s->settings.connections / SURE_SHARE;
+	const struct waiting *first = STAILQ_FIRST(&site->waiting);
+
+	return first != NULL && is_doubtful(site, &first->job, now_ms) &&
+	       s->n_doubtful - s->n_slow_doubtful >= most;
+}
+
+/* While a site rests nobody connects to it. */
+static bool is_doubtful(const struct site *site, const struct spool_job *job, int64_t now_ms)
+{
+	if (site->down != NULL)
+		return now_ms >= site->rest_until_ms;
+	return job->n_attempts > 0 && !site->has_answered;
+}
+
+static bool start_one(struct schedule *s, struct site *site, int64_t now_ms)
+{
 	struct waiting *first = STAILQ_FIRST(&site->waiting);
 	struct spool_job job;
 	bool rests = site->down != NULL && now_ms < site->rest_until_ms;
@@ -236,9 +240,11 @@ static bool start_one(struct schedule *s, struct site *site)
 	free(first);
 	site->n_waiting--;
 	s->n_waiting--;
-	note_started(s, site, now_ms);
+	s->n_retries -= job.n_attempts > 0;
 	s->n_recipients -= job.message.n_recipients;
-	s->start(s->arg, &job, rests ? site->down : NULL);
+	note_started(s, site, &job, now_ms);
+	s->start(s->arg, &job, rests ? site->down : NULL,
+	    job.n_attempts == 0 && s->n_waiting > n_places(s));
 	return true;
 }
 
@@ -250,11 +256,14 @@ static bool may_start(const struct schedule *s, const struct site *site, int64_t
 	return site->n_started < s->settings.connections_per_domain;
 }
 
-static void note_started(struct schedule *s, struct site *site, int64_t now_ms)
+static void note_started(
+    struct schedule *s, struct site *site, const struct spool_job *job, int64_t now_ms)
 {
 	struct running *running = mem_create(sizeof *running);
 
 	running->since_ms = now_ms;
+	running->is_doubtful = is_doubtful(site, job, now_ms);
+	s->n_doubtful += running->is_doubtful;
 	SLIST_INSERT_HEAD(&site->running, running, of_site);
 	TAILQ_INSERT_TAIL(&s->fresh, running, next);
 	site->n_started++;
@@ -268,6 +277,8 @@ static void note_done(struct schedule *s, struct site *site)
 
 	assert(running != NULL && site->n_started > 0 && s->n_started > 0);
 	SLIST_REMOVE_HEAD(&site->running, of_site);
+	s->n_doubtful -= running->is_doubtful;
+	s->n_slow_doubtful -= running->is_slow && running->is_doubtful;
 	if (running->is_slow)
 		s->n_slow--;
 	else
@@ -284,19 +295,25 @@ static void note_done(struct schedule *s, struct site *site)
 static void refill(struct schedule *s)
 {
 	size_t held = n_held(s), n_except;
+	int64_t now_s = clock_wall_s();
+	bool is_due =
+	    s->next_due_s <= now_s && !(s->n_waiting > s->settings.window / 2 && n_places(s) == 0);
 	const char **except;
 
-	if (s->is_finding || s->next_due_s > clock_wall_s() || held >= s->settings.window ||
-	    s->n_recipients >= (size_t)s->settings.window * RECIPIENTS_PER_JOB)
+	if (s->is_finding || held >= s->settings.window ||
+	    s->n_recipients >= (size_t)s->settings.window * RECIPIENTS_PER_JOB ||
+	    !(is_due || s->has_news))
 		return;
-	if (s->n_waiting > s->settings.window / 2 && n_places(s) == 0)
-		return;
-	except = full_sites(s, &n_except);
+	/* By turns, if there are both. */
+	s->finds_news = s->has_news && !(is_due && s->finds_news);
+	s->has_news = s->has_news && !s->finds_news;
 	s->is_finding = true;
 	s->next_due_s = INT64_MAX;
 	/* Never all that is left: the next to fall due may be for others. */
-	spool_find_due(s->spool, clock_wall_s(), (s->settings.window - held + 1) / 2, site_share(s),
-	    except, n_except, on_due, s);
+	s->n_asked = (s->settings.window - held + 1) / 2;
+	except = full_sites(s, &n_except);
+	(s->finds_news ? spool_find_news : spool_find_due)(
+	    s->spool, now_s, s->n_asked, site_share(s), except, n_except, on_due, s);
 	free(except);
 }
 
@@ -331,22 +348,39 @@ static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due
 	struct schedule *s = arg;
 
 	s->is_finding = false;
+	s->has_news = s->has_news || (s->finds_news && n == s->n_asked);
 	for (size_t i = 0; i < n; i++)
 		take(s, &jobs[i]);
-	schedule_poke(s, next_due_s);
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i].n_attempts == 0)
+			site_put_in_news(s, site_find(s, jobs[i].domain), jobs[i].message.id);
+	}
+	note_due(s, next_due_s);
 }
 
 static void take(struct schedule *s, struct spool_job *job)
 {
-	struct site *site = site_of(s, job->domain);
-	struct waiting *waiting = mem_create(sizeof *waiting);
+	struct site *site = site_find(s, job->domain);
+	int64_t now_s = clock_wall_s();
+	struct waiting *waiting;
 
+	/* Or they would fill the window, and nothing else were found. */
+	if (s->n_retries >= s->settings.window / 2 &&
+	    is_doubtful(site, job, clock_monotonic_ms())) {
+		spool_give_back(s->spool, job->message.id, job->domain, now_s + PUT_OFF_S);
+		note_due(s, now_s + PUT_OFF_S);
+		spool_job_finish(job);
+		site_forget_if_idle(s, site);
+		return;
+	}
+	waiting = mem_create(sizeof *waiting);
 	waiting->job = *job;
+	s->n_retries += job->n_attempts > 0;
 	STAILQ_INSERT_TAIL(&site->waiting, waiting, next);
 	site->n_waiting++;
 	s->n_waiting++;
 	s->n_recipients += job->message.n_recipients;
-	put_in_turn(s, site);
+	site_put_in_turn(s, site);
 }
 
 /* It has enough to keep its connections busy while the next are being found, or its share. */
@@ -382,12 +416,16 @@ static void wait_for_due(struct schedule *s)
 /* A place becomes free then. */
 static int64_t next_slow_in_ms(const struct schedule *s)
 {
-	const struct running *first = TAILQ_FIRST(&s->fresh);
+	const struct running *running;
 	int64_t wait_ms;
 
-	if (first == NULL || s->n_slow >= (size_t)s->settings.connections * SLOW_PLACES)
+	TAILQ_FOREACH (running, &s->fresh, next) {
+		if (may_be_slow(s, running))
+			break;
+	}
+	if (running == NULL)
 		return INT64_MAX;
-	wait_ms = first->since_ms + s->settings.slow_ms - clock_monotonic_ms();
+	wait_ms = running->since_ms + s->settings.slow_ms - clock_monotonic_ms();
 	return wait_ms > 0 ? wait_ms : 0;
 }
 
@@ -395,28 +433,8 @@ static void on_later(void *arg)
 {
 	struct schedule *s = arg;
 
-	forget_old_rests(s);
-	schedule_poke(s, 0);
-}
-
-/* A site that has long been free to be tried again but had no mail. */
-static void forget_old_rests(struct schedule *s)
-{
-	int64_t long_ago_ms = clock_monotonic_ms() - 2000 * (int64_t)s->settings.longest_s;
-	struct site *site, **old = mem_resize(NULL, s->n_down, sizeof *old);
-	const char *domain;
-	size_t at = 0, n_old = 0;
-
-	while ((site = map_next(&s->sites, &at, &domain)) != NULL) {
-		if (site->down != NULL && site->rest_until_ms < long_ago_ms &&
-		    site->n_waiting + site->n_started == 0)
-			old[n_old++] = site;
-	}
-	for (size_t i = 0; i < n_old; i++) {
-		end_rest(s, old[i]);
-		forget_if_idle(s, old[i]);
-	}
-	free(old);
+	sites_forget_rests(s);
+	note_due(s, 0);
 }
 
 void schedule_done(struct schedule *s, const char *domain, enum schedule_feedback feedback,
@@ -426,108 +444,16 @@ void schedule_done(struct schedule *s, const char *domain, enum schedule_feedbac
 
 	assert(site != NULL);
 	note_done(s, site);
-	learn(s, site, feedback, why);
+	site_learn(s, site, feedback, why);
 	if (site->is_full && !is_full(s, site) && site->n_waiting <= site_share(s) / 2) {
 		site->is_full = false;
 		s->next_due_s = 0;
 	}
 	if (site->n_waiting > 0)
-		put_in_turn(s, site);
+		site_put_in_turn(s, site);
 	else
-		forget_if_idle(s, site);
-	schedule_poke(s, s->next_due_s);
-}
-
-static void learn(struct schedule *s, struct site *site, enum schedule_feedback feedback,
-    const struct outcome *why)
-{
-	switch (feedback) {
-	case SCHEDULE_SITE_ANSWERED: end_rest(s, site); return;
-	case SCHEDULE_SITE_DOWN: rest(s, site, why); return;
-	case SCHEDULE_NOT_TRIED: return;
-	}
-}
-
-/* Several attempts that were under way together count as one. */
-static void rest(struct schedule *s, struct site *site, const struct outcome *why)
-{
-	int64_t now_ms = clock_monotonic_ms(), most_ms = 1000 * (int64_t)s->settings.first_s;
-	bool is_again = site->down != NULL;
-
-	assert(why != NULL);
-	if (!is_again && s->n_down >= SITES_DOWN_MAX)
-		return;
-	if (!is_again) {
-		site->down = mem_create(sizeof *site->down);
-		s->n_down++;
-	}
-	*site->down = *why;
-	if (is_again && now_ms < site->rest_until_ms)
-		return;
-	site->rest_ms = is_again ? 2 * site->rest_ms : FIRST_REST_MS;
-	if (site->rest_ms > most_ms)
-		site->rest_ms = most_ms;
-	site->rest_until_ms = now_ms + site->rest_ms;
-}
-
-static void end_rest(struct schedule *s, struct site *site)
-{
-	if (site->down == NULL)
-		return;
-	free(site->down);
-	site->down = NULL;
-	s->n_down--;
-	if (site->n_waiting > 0)
-		put_in_turn(s, site);
-}
-
-static struct site *site_of(struct schedule *s, const char *domain)
-{
-	struct site *site = map_get(&s->sites, domain);
-
-	if (site != NULL)
-		return site;
-	site = mem_create(sizeof *site);
-	site->domain = mem_copy_text(domain);
-	STAILQ_INIT(&site->waiting);
-	SLIST_INIT(&site->running);
-	map_put(&s->sites, domain, site);
-	return site;
-}
-
-static void put_in_turn(struct schedule *s, struct site *site)
-{
-	if (site->in_turn)
-		return;
-	TAILQ_INSERT_TAIL(&s->turn, site, next);
-	site->in_turn = true;
-}
-
-static void forget_if_idle(struct schedule *s, struct site *site)
-{
-	if (site->n_waiting > 0 || site->n_started > 0 || site->down != NULL || site->in_turn)
-		return;
-	map_take(&s->sites, site->domain);
-	destroy_site(site);
-}
-
-static void destroy_site(struct site *site)
-{
-	struct waiting *waiting;
-	struct running *running;
-
-	while ((waiting = STAILQ_FIRST(&site->waiting)) != NULL) {
-		STAILQ_REMOVE_HEAD(&site->waiting, next);
-		spool_job_finish(&waiting->job);
-		free(waiting);
-	}
-	while ((running = SLIST_FIRST(&site->running)) != NULL) {
-		SLIST_REMOVE_HEAD(&site->running, of_site);
-		free(running);
-	}
-	free(site->domain);
-	free(site->down);
-	free(site);
+		site_forget_if_idle(s, site);
+	note_due(s, s->next_due_s);
 }
 
 void schedule_count(const struct schedule *s, struct schedule_counts *counts)
@@ -537,39 +463,4 @@ void schedule_count(const struct schedule *s, struct schedule_counts *counts)
 		.waiting = s->n_waiting,
 		.sites_down = s->n_down,
 	};
-}
-
-uint32_t schedule_wait_s(
-    const struct schedule_settings *settings, uint32_t n_attempts, const char *id)
-{
-	uint64_t wait_s = settings->first_s;
-
-	for (uint32_t i = 1; i < n_attempts && wait_s < settings->longest_s; i++)
-		wait_s *= 2;
-	if (wait_s > settings->longest_s)
-		wait_s = settings->longest_s;
-	wait_s -= hash_of(id) % (wait_s / 10 + 1);
-	return wait_s > 0 ? (uint32_t)wait_s : 1;
-}
-
-int64_t schedule_next_try(const struct schedule_settings *settings, uint32_t n_attempts,
-    const char *id, int64_t now_s, int64_t expires_s)
-{
-	int64_t next_s = now_s + schedule_wait_s(settings, n_attempts, id);
-
-	return now_s < expires_s && expires_s < next_s ? expires_s : next_s;
-}
-
-bool schedule_is_last_try(int64_t now_s, int64_t expires_s)
-{
-	return now_s >= expires_s;
-}
-
-static uint32_t hash_of(const char *id)
-{
-	uint32_t hash = 2166136261;
-
-	for (; *id != '\0'; id++)
-		hash = (hash ^ (unsigned char)*id) * 16777619;
-	return hash ^ hash >> 15;
 }

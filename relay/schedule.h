@@ -7,6 +7,11 @@
  * more than slow_ms. Lives in the queue role's loop; whoever owns it hands the jobs to deliveries and
  * tells it what came of them.
  *
+ * Destinations that are dead, however many, delay mail for the living no longer (O8): domains for
+ * which mail has just come and those that wait take places by turns; a first attempt that others
+ * wait behind connects in a hurry; and what was tried in vain before may have three places in four,
+ * and half of the window, the rest of it being put off.
+ *
  * A site (the recipient domain) none of whose hosts could be reached rests as a whole: for a minute
  * at first, doubling, at most as long as the first retry. Jobs for it that fall due meanwhile are
  * not dialled but share the failure (start with site_down), so each says why it waits and expires
@@ -31,16 +36,18 @@ struct schedule_settings {
 	uint32_t connections;            /* jobs started, not done and not slow, in all */
 	uint32_t connections_per_domain; /* of one domain */
 	uint32_t window;                 /* jobs in memory, started or not; at least connections */
-	int64_t slow_ms;                 /* 0: five seconds */
+	int64_t slow_ms;                 /* 0: one second */
 };
 
 /*
  * Start this job. *job is the callee's from now on: it copies the struct and finishes that in the
  * end. With site_down: don't dial, settle all of its recipients with this outcome (valid until
- * return). Either way schedule_done() must follow, once, not from inside the call. Runs from the
- * loop.
+ * return). hurries: it is tried for the first time, and more wait than there are places for: it
+ * should not wait long for a host that does not answer. Either way schedule_done() must follow, once,
+ * not from inside the call. Runs from the loop.
  */
-typedef void schedule_start(void *arg, struct spool_job *job, const struct outcome *site_down);
+typedef void schedule_start(
+    void *arg, struct spool_job *job, const struct outcome *site_down, bool hurries);
 
 struct schedule *schedule_create(struct loop *loop, struct spool *spool,
     const struct schedule_settings *settings, schedule_start *start, void *arg);

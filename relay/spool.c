@@ -383,13 +383,14 @@ void spool_job_finish(struct spool_job *job)
 	job->domain = NULL;
 }
 
-void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
-    const char *const *except, size_t n_except, spool_due *done, void *arg)
+static void find(struct spool *spool, bool only_news, int64_t now_s, size_t limit,
+    size_t per_domain, const char *const *except, size_t n_except, spool_due *done, void *arg)
 {
 	struct spool_request *request = spool_request_create(SPOOL_FIND, clock_wall_s(), arg);
 	struct request_find *find = &request->find;
 
 	request->done.due = done;
+	find->only_news = only_news;
 	find->now_s = now_s;
 	find->limit = limit;
 	find->per_domain = per_domain;
@@ -397,6 +398,18 @@ void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per
 	for (size_t i = 0; i < n_except; i++)
 		find->except[find->n_except++] = mem_copy_text(except[i]);
 	spool_writer_ask(&spool->writer, request);
+}
+
+void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
+    const char *const *except, size_t n_except, spool_due *done, void *arg)
+{
+	find(spool, false, now_s, limit, per_domain, except, n_except, done, arg);
+}
+
+void spool_find_news(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
+    const char *const *except, size_t n_except, spool_due *done, void *arg)
+{
+	find(spool, true, now_s, limit, per_domain, except, n_except, done, arg);
 }
 
 int spool_open_segment(struct spool *spool, uint64_t number)

@@ -86,6 +86,13 @@ void spool_find_due(struct spool *spool, int64_t now_s, size_t limit, size_t per
     const char *const *except, size_t n_except, spool_due *done, void *arg);
 
 /*
+ * The same, but only of domains for which mail was committed since they were last looked at, the
+ * latest first: it need not wait behind all that is due already. next_due_s may be too early.
+ */
+void spool_find_news(struct spool *spool, int64_t now_s, size_t limit, size_t per_domain,
+    const char *const *except, size_t n_except, spool_due *done, void *arg);
+
+/*
  * A read-only descriptor of the segment of a message, for a delivery. -1 with errno: ENOENT if the
  * message was removed meanwhile, otherwise the message is to be set aside or given back.
  */

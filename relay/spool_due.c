@@ -8,6 +8,8 @@
 
 enum { OUT_KEY_MAX = 24 + 512 };
 
+static struct due_domain *note(struct due *d, const char *name, int64_t due_s);
+static struct due_domain *take(struct due *d, struct due_domain *domain);
 static size_t count_below(const struct due *d, size_t at, int64_t now_s, size_t most);
 static void rise(struct due *d, size_t at);
 static void sink(struct due *d, size_t at);
@@ -17,6 +19,7 @@ static void out_key(char key[OUT_KEY_MAX], int64_t message, const char *domain);
 void due_init(struct due *d)
 {
 	*d = (struct due){ 0 };
+	TAILQ_INIT(&d->news);
 	map_init(&d->domains);
 	map_init(&d->out);
 }
@@ -31,6 +34,21 @@ void due_finish(struct due *d)
 
 void due_note(struct due *d, const char *name, int64_t due_s)
 {
+	note(d, name, due_s);
+}
+
+void due_note_news(struct due *d, const char *name, int64_t due_s)
+{
+	struct due_domain *domain = note(d, name, due_s);
+
+	if (domain->has_news)
+		TAILQ_REMOVE(&d->news, domain, news);
+	domain->has_news = true;
+	TAILQ_INSERT_HEAD(&d->news, domain, news);
+}
+
+static struct due_domain *note(struct due *d, const char *name, int64_t due_s)
+{
 	struct due_domain *domain = map_get(&d->domains, name);
 
 	if (domain == NULL) {
@@ -42,6 +60,7 @@ void due_note(struct due *d, const char *name, int64_t due_s)
 		domain->due_s = due_s;
 		rise(d, domain->place);
 	}
+	return domain;
 }
 
 const struct due_domain *due_first(const struct due *d)
@@ -67,16 +86,30 @@ static size_t count_below(const struct due *d, size_t at, int64_t now_s, size_t 
 
 struct due_domain *due_take_first(struct due *d)
 {
-	struct due_domain *first = d->n > 0 ? d->heap[0] : NULL;
+	return d->n > 0 ? take(d, d->heap[0]) : NULL;
+}
 
-	if (first == NULL)
-		return NULL;
-	map_take(&d->domains, first->name);
-	if (--d->n > 0) {
-		place(d, 0, d->heap[d->n]);
-		sink(d, 0);
+struct due_domain *due_take_news(struct due *d)
+{
+	struct due_domain *domain = TAILQ_FIRST(&d->news);
+
+	return domain != NULL ? take(d, domain) : NULL;
+}
+
+static struct due_domain *take(struct due *d, struct due_domain *domain)
+{
+	struct due_domain *last = d->heap[--d->n];
+
+	map_take(&d->domains, domain->name);
+	if (domain->has_news)
+		TAILQ_REMOVE(&d->news, domain, news);
+	domain->has_news = false;
+	if (last != domain) {
+		place(d, domain->place, last);
+		rise(d, last->place);
+		sink(d, last->place);
 	}
-	return first;
+	return domain;
 }
 
 void due_put_back(struct due *d, struct due_domain *domain)
@@ -102,6 +135,7 @@ void due_clear(struct due *d)
 		free(d->heap[i]);
 	}
 	d->n = 0;
+	TAILQ_INIT(&d->news);
 	map_finish(&d->domains);
 	map_init(&d->domains);
 }

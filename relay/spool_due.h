@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "relay/base/map.h"
 
@@ -17,13 +18,16 @@ struct due_domain {
 	char *name;
 	int64_t due_s; /* INT64_MAX: nothing waits */
 	size_t place;  /* in the heap, while it stands there */
+	bool has_news; /* mail for it came after it was last looked at, and */
+	TAILQ_ENTRY(due_domain) news;
 };
 
 struct due {
 	struct due_domain **heap; /* the earliest first */
 	size_t n, room;
-	struct map domains; /* name to struct due_domain, while in the heap */
-	struct map out;     /* "NUMBER DOMAIN" */
+	TAILQ_HEAD(, due_domain) news; /* of those in the heap, the latest first */
+	struct map domains;            /* name to struct due_domain, while in the heap */
+	struct map out;                /* "NUMBER DOMAIN" */
 };
 
 void due_init(struct due *d);
@@ -31,6 +35,9 @@ void due_finish(struct due *d);
 
 /* Something of this domain falls due at due_s. */
 void due_note(struct due *d, const char *domain, int64_t due_s);
+
+/* The same of mail that has just come. */
+void due_note_news(struct due *d, const char *domain, int64_t due_s);
 
 /* The earliest; NULL if nothing waits. */
 const struct due_domain *due_first(const struct due *d);
@@ -40,6 +47,9 @@ size_t due_count(const struct due *d, int64_t now_s, size_t most);
 
 /* Takes the earliest out to look at it; it goes back by due_put_back, with due_s as found. */
 struct due_domain *due_take_first(struct due *d);
+
+/* The same of the one for which mail came last and that was not looked at since; NULL if there is none. */
+struct due_domain *due_take_news(struct due *d);
 
 /* With INT64_MAX it is forgotten. */
 void due_put_back(struct due *d, struct due_domain *domain);

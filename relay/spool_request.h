@@ -78,6 +78,7 @@ struct spool_request {
 		} change;
 		struct request_find {
 			int64_t now_s; /* due by then */
+			bool only_news;
 			size_t limit, per_domain;
 			char **except;
 			size_t n_except;

@@ -156,7 +156,7 @@ static int add_recipients(
 		if (store_run(store_bind(store, STORE_add_recipient, "iitti", number, (int64_t)i,
 			address, domain_of(address), now_s)) == -1)
 			return -1;
-		due_note(&store->due, domain_of(address), now_s);
+		due_note_news(&store->due, domain_of(address), now_s);
 	}
 	return 0;
 }

@@ -28,6 +28,8 @@ struct search {
 	size_t n_recipients; /* of the jobs found */
 };
 
+static int find_oldest(struct store *store, struct search *search);
+static int find_news(struct store *store, struct search *search);
 static struct due_domain *see(struct search *search, struct due_domain *domain, bool is_excepted);
 static size_t fair_share(const struct store *store, const struct request_find *find);
 static int look_into(struct store *store, struct search *search, struct due_domain *domain);
@@ -41,37 +43,18 @@ static void note_whether_out(const struct store *store, int64_t message, struct 
 static char *reply_text(sqlite3_stmt *row);
 static const char *state_name(int64_t state);
 
-/*
- * Domains in the order of their oldest due job; each looked into has its moment mended. First each
- * gives its fair share, then what room is left goes to those that have more.
- */
 int store_find(struct store *store, struct spool_request *request)
 {
 	struct request_find *find = &request->find;
 	struct search search = { .find = find, .now_s = find->now_s };
 	const struct due_domain *first;
-	size_t share = fair_share(store, find);
-	int rc = 0;
+	int rc;
 
 	map_init(&search.except);
 	for (size_t i = 0; i < find->n_except; i++)
 		map_put(&search.except, find->except[i], find);
-	search.per_domain = share;
-	while (rc == 0 && (first = due_first(&store->due)) != NULL) {
-		if (map_get(&search.except, first->name) != NULL)
-			see(&search, due_take_first(&store->due), true);
-		else if (!is_full(&search) && first->due_s <= find->now_s)
-			rc = look_into(
-			    store, &search, see(&search, due_take_first(&store->due), false));
-		else
-			break;
-	}
-	search.per_domain = find->per_domain - share;
-	for (size_t i = 0; rc == 0 && i < search.n_seen && !is_full(&search); i++) {
-		if (search.per_domain > 0 && !search.seen[i].is_excepted &&
-		    search.seen[i].domain->due_s <= find->now_s)
-			rc = look_into(store, &search, search.seen[i].domain);
-	}
+	rc = find->only_news ? find_news(store, &search) : find_oldest(store, &search);
+	first = due_first(&store->due);
 	find->next_due_s = first != NULL ? first->due_s : INT64_MAX;
 	for (size_t i = 0; i < search.n_seen; i++) {
 		struct due_domain *domain = search.seen[i].domain;
@@ -82,6 +65,52 @@ int store_find(struct store *store, struct spool_request *request)
 	}
 	free(search.seen);
 	map_finish(&search.except);
+	return rc;
+}
+
+/*
+ * Domains in the order of their oldest due job; each looked into has its moment mended. First each
+ * gives its fair share, then what room is left goes to those that have more.
+ */
+static int find_oldest(struct store *store, struct search *search)
+{
+	const struct request_find *find = search->find;
+	const struct due_domain *first;
+	size_t share = fair_share(store, find);
+	int rc = 0;
+
+	search->per_domain = share;
+	while (rc == 0 && (first = due_first(&store->due)) != NULL) {
+		if (map_get(&search->except, first->name) != NULL)
+			see(search, due_take_first(&store->due), true);
+		else if (!is_full(search) && first->due_s <= find->now_s)
+			rc = look_into(
+			    store, search, see(search, due_take_first(&store->due), false));
+		else
+			break;
+	}
+	search->per_domain = find->per_domain - share;
+	for (size_t i = 0; rc == 0 && i < search->n_seen && !is_full(search); i++) {
+		if (search->per_domain > 0 && !search->seen[i].is_excepted &&
+		    search->seen[i].domain->due_s <= find->now_s)
+			rc = look_into(store, search, search->seen[i].domain);
+	}
+	return rc;
+}
+
+static int find_news(struct store *store, struct search *search)
+{
+	struct due_domain *domain;
+	int rc = 0;
+
+	search->per_domain = search->find->per_domain;
+	while (rc == 0 && !is_full(search) && (domain = due_take_news(&store->due)) != NULL) {
+		bool is_excepted = map_get(&search->except, domain->name) != NULL;
+
+		see(search, domain, is_excepted);
+		if (!is_excepted)
+			rc = look_into(store, search, domain);
+	}
 	return rc;
 }
 

@@ -130,7 +130,8 @@ typedef struct outcome ipc_outcome;
 
 #define IPC_FIELDS_held_jobs(F) F(held_list, jobs)
 #define IPC_FIELDS_leaving(F)   F(u8, unused)
-#define IPC_FIELDS_deliver(F)   F(text, id) F(text, domain) F(bytes, mail) F(u32, n_attempts)
+#define IPC_FIELDS_deliver(F)                                                                      \
+	F(text, id) F(text, domain) F(bytes, mail) F(u32, n_attempts) F(u8, hurries)
 #define IPC_FIELDS_result_say(F)                                                                   \
 	F(text, id)                                                                                \
 	F(text, domain)                                                                            \

@@ -195,7 +195,8 @@ static void refuse_job(struct delivery *delivery, const struct ipc_deliver *deli
 static void take_job(struct delivery *delivery, struct ipc_message *m)
 {
 	struct job *job = find_job(delivery, m->deliver.id, m->deliver.domain);
-	struct attempt_job wanted = { .n_attempts = m->deliver.n_attempts };
+	struct attempt_job wanted = { .n_attempts = m->deliver.n_attempts,
+		.hurries = m->deliver.hurries != 0 };
 	struct message message;
 	uint32_t *places;
 

@@ -134,7 +134,7 @@ static void send_job(struct channel *c, size_t n, int fd)
 {
 	char *bytes = malloc(n + 1);
 	const struct ipc_message m = {
-		.type = IPC_DELIVER, .fd = fd, .deliver = { "ID", "one.test", { bytes, n }, 0 }
+		.type = IPC_DELIVER, .fd = fd, .deliver = { "ID", "one.test", { bytes, n }, 0, 0 }
 	};
 
 	memset(bytes, 'm', n);

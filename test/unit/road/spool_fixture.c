@@ -168,8 +168,11 @@ static void on_committed(void *arg, const struct outcome *outcome)
 	answer->done = true;
 }
 
-void fixture_find(struct fixture *f, struct found *found, int64_t now_s, size_t limit,
-    size_t per_domain, const char *const *except)
+typedef void find_call(
+    struct spool *, int64_t, size_t, size_t, const char *const *, size_t, spool_due *, void *);
+
+static void find(find_call *call, struct fixture *f, struct found *found, int64_t now_s,
+    size_t limit, size_t per_domain, const char *const *except)
 {
 	struct answer answer = { .found = found };
 	size_t n_except = 0;
@@ -177,8 +180,20 @@ void fixture_find(struct fixture *f, struct found *found, int64_t now_s, size_t 
 	*found = (struct found){ 0 };
 	while (except != NULL && except[n_except] != NULL)
 		n_except++;
-	spool_find_due(f->spool, now_s, limit, per_domain, except, n_except, on_due, &answer);
+	call(f->spool, now_s, limit, per_domain, except, n_except, on_due, &answer);
 	fixture_run(f, &answer.done);
+}
+
+void fixture_find(struct fixture *f, struct found *found, int64_t now_s, size_t limit,
+    size_t per_domain, const char *const *except)
+{
+	find(spool_find_due, f, found, now_s, limit, per_domain, except);
+}
+
+void fixture_find_news(struct fixture *f, struct found *found, int64_t now_s, size_t limit,
+    size_t per_domain, const char *const *except)
+{
+	find(spool_find_news, f, found, now_s, limit, per_domain, except);
 }
 
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s)

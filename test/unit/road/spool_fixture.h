@@ -55,6 +55,8 @@ struct found {
 };
 void fixture_find(struct fixture *f, struct found *found, int64_t now_s, size_t limit,
     size_t per_domain, const char *const *except);
+void fixture_find_news(struct fixture *f, struct found *found, int64_t now_s, size_t limit,
+    size_t per_domain, const char *const *except);
 void found_finish(struct found *found);
 
 /* Sets f->is_gone. */

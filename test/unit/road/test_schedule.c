@@ -30,18 +30,21 @@ struct owner {
 	struct schedule *schedule;
 	struct spool_job jobs[STARTED_MAX];
 	bool site_down[STARTED_MAX]; /* the started with site_down */
-	char why[64];                /* its name */
+	bool hurries[STARTED_MAX];
+	char why[64]; /* its name */
 	bool is_done[STARTED_MAX];
 	size_t n;
 };
 
-static void on_start(void *arg, struct spool_job *job, const struct outcome *site_down)
+static void on_start(
+    void *arg, struct spool_job *job, const struct outcome *site_down, bool hurries)
 {
 	struct owner *o = arg;
 
 	assert_true(o->n < STARTED_MAX);
 	o->jobs[o->n] = *job;
 	o->site_down[o->n] = site_down != NULL;
+	o->hurries[o->n] = hurries;
 	if (site_down != NULL)
 		snprintf(o->why, sizeof o->why, "%s", site_down->name);
 	o->n++;
@@ -68,19 +71,25 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void start_schedule_slow(
-    struct owner *o, uint32_t connections, uint32_t per_domain, int64_t slow_ms)
+static void start_schedule_wide(
+    struct owner *o, uint32_t connections, uint32_t per_domain, uint32_t window, int64_t slow_ms)
 {
 	struct schedule_settings settings = {
 		.first_s = 1,
 		.longest_s = 3600,
 		.connections = connections,
 		.connections_per_domain = per_domain,
-		.window = 2 * connections,
+		.window = window,
 		.slow_ms = slow_ms,
 	};
 
 	o->schedule = schedule_create(o->f.loop, o->f.spool, &settings, on_start, o);
+}
+
+static void start_schedule_slow(
+    struct owner *o, uint32_t connections, uint32_t per_domain, int64_t slow_ms)
+{
+	start_schedule_wide(o, connections, per_domain, 2 * connections, slow_ms);
 }
 
 static void start_schedule(struct owner *o, uint32_t connections, uint32_t per_domain)
@@ -238,6 +247,73 @@ static void R25_slow_jobs_do_not_count(void **state)
 	}
 	schedule_count(o->schedule, &counts);
 	assert_int_equal(counts.started, 0);
+}
+
+/* Far more than there are places for, and none of them ends. What comes for others goes at once. */
+static void O8_the_dead_do_not_delay_the_living(void **state)
+{
+	struct owner *o = *state;
+	char address[64];
+	size_t n;
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(address, sizeof address, "a@dead%d.test", i);
+		accept_for(o, address, 1);
+	}
+	start_schedule_wide(o, 8, 2, 32, 300);
+	wait_for(o, 8);
+	assert_true(o->hurries[0]);
+	for (int i = 0; i < 3; i++) {
+		snprintf(address, sizeof address, "b@good%d.test", i);
+		accept_for(o, address, 1);
+		schedule_poke(o->schedule, 0);
+		settle_down(o);
+		n = o->n;
+		snprintf(address, sizeof address, "good%d.test", i);
+		while (count_of(o, address, false) == 0)
+			wait_for(o, o->n + 1);
+		assert_true(o->n <= n + 8);
+	}
+}
+
+/* Neither places nor window are filled by what was tried in vain before; and none of it is lost. */
+static void O8_retries_leave_places_to_the_rest(void **state)
+{
+	struct owner *o = *state;
+	struct found found;
+	char address[64];
+	int64_t now_s = clock_wall_s();
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(address, sizeof address, "a@dead%d.test", i);
+		accept_for(o, address, 1);
+	}
+	fixture_find(&o->f, &found, now_s + 1, 40, 1, NULL);
+	assert_int_equal(found.n, 40);
+	for (size_t i = 0; i < found.n; i++)
+		fixture_settle_job(&o->f, &found.jobs[i], RECIPIENT_WAITING, now_s, NULL);
+	found_finish(&found);
+	start_schedule_slow(o, 8, 2, 60000);
+	wait_for(o, 6);
+	settle_down(o);
+	assert_int_equal(o->n, 6);
+	assert_false(o->hurries[5]);
+	accept_for(o, "b@good.test", 1);
+	schedule_poke(o->schedule, 0);
+	wait_for(o, 7);
+	assert_int_equal(count_of(o, "good.test", true), 1);
+	for (int round = 1; o->n < 41; round++) {
+		assert_true(round < 20);
+		for (size_t i = 0; i < o->n; i++) {
+			if (!o->is_done[i])
+				finish_one(o, o->jobs[i].domain, RECIPIENT_DELIVERED, 0,
+				    SCHEDULE_SITE_ANSWERED);
+		}
+		clock_shift_wall(31 * round);
+		schedule_poke(o->schedule, 0);
+		settle_down(o);
+	}
+	clock_shift_wall(0);
 }
 
 static void everything_is_started_once(void **state)
@@ -450,6 +526,8 @@ int main(void)
 		CASE(O7_many_destinations_never_block_another),
 		CASE(R25_slow_jobs_do_not_count),
 		CASE(takes_turns),
+		CASE(O8_the_dead_do_not_delay_the_living),
+		CASE(O8_retries_leave_places_to_the_rest),
 		CASE(everything_is_started_once),
 		CASE(deferred_comes_back_in_time),
 		CASE(a_site_that_is_down_rests_as_a_whole),

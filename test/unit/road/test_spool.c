@@ -402,6 +402,46 @@ static void find_is_fair_and_bounded(void **state)
 	assert_true(found.next_due_s <= clock_wall_s());
 }
 
+static void find_news(
+    struct fixture *f, size_t limit, const char *const *except, const char *expected)
+{
+	struct found found;
+	char domains[256] = "";
+	size_t n = 0;
+
+	fixture_find_news(f, &found, clock_wall_s() + 1, limit, 1, except);
+	for (size_t i = 0; i < found.n; i++)
+		n += (size_t)snprintf(domains + n, sizeof domains - n, "%s ", found.jobs[i].domain);
+	assert_string_equal(domains, expected);
+	found_finish(&found);
+}
+
+/* The latest first, once; what nobody has asked for yet waits in the old order. */
+static void news_are_found_first(void **state)
+{
+	struct fixture *f = *state;
+	struct found found;
+	char id[QUEUE_ID_MAX];
+
+	fixture_accept(f, "shop@example.org", TO("a@one.test", "a@two.test"), id);
+	fixture_accept(f, "shop@example.org", TO("a@three.test"), id);
+	fixture_accept(f, "shop@example.org", TO("b@one.test"), id);
+	fixture_accept(f, "shop@example.org", TO("a@four.test"), id);
+	find_news(f, 2, TO("four.test"), "one.test three.test ");
+	find_news(f, 2, NULL, "two.test ");
+	find_news(f, 2, NULL, "");
+	fixture_find(f, &found, clock_wall_s() + 1, 10, 10, NULL);
+	assert_int_equal(found.n, 2);
+	found_finish(&found);
+	/* After a restart nothing is new. */
+	fixture_close(f);
+	assert_true(fixture_open(f));
+	find_news(f, 10, NULL, "");
+	fixture_find(f, &found, clock_wall_s() + 1, 10, 10, NULL);
+	assert_int_equal(found.n, 5);
+	found_finish(&found);
+}
+
 static void give_back_puts_off_without_counting(void **state)
 {
 	struct fixture *f = *state;
@@ -728,6 +768,7 @@ int main(void)
 		CASE(D8_bounce_is_committed_with_its_cause),
 		CASE(restart_finds_everything),
 		CASE(find_is_fair_and_bounded),
+		CASE(news_are_found_first),
 		CASE(give_back_puts_off_without_counting),
 		CASE(list_tells_what_is_out),
 		CASE(D10_set_aside_stays_for_the_operator),
