@@ -18,7 +18,6 @@
 static void collect_certificate(X509 *certificate, struct tls_evidence *e);
 static void collect_public_key(X509 *certificate, char hex[2 * SHA256_DIGEST_LENGTH + 1]);
 static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *cipher);
-static void print_subject(X509 *certificate, char *text, size_t room);
 static void print_owner(const X509_NAME *owner, char *text, size_t room);
 static bool print_part(const X509_NAME *name, int nid, char *text, size_t room);
 
@@ -47,7 +46,7 @@ static void collect_certificate(X509 *certificate, struct tls_evidence *e)
 	if (X509_digest(certificate, EVP_sha256(), digest, &n) == 1)
 		hex_encode(digest, n, e->fingerprint);
 	collect_public_key(certificate, e->public_key);
-	print_subject(certificate, e->subject, sizeof e->subject);
+	collect_subject(certificate, e->subject, sizeof e->subject);
 	print_owner(X509_get_issuer_name(certificate), e->issuer, sizeof e->issuer);
 	e->not_after_s = collect_end(certificate);
 }
@@ -126,7 +125,7 @@ static bool is_allowed(SSL *ssl, int operation, int bits, const SSL_CIPHER *ciph
 }
 
 /* The names it is for say more than its subject (RFC 6125 6.4.4): the common name is a fallback. */
-static void print_subject(X509 *certificate, char *text, size_t room)
+void collect_subject(X509 *certificate, char *text, size_t room)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 	size_t used = 0;

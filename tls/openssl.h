@@ -49,6 +49,9 @@ int64_t collect_lifetime_ms(SSL *ssl);
 /* Who a certificate belongs to that issues others. */
 void collect_authority(X509 *certificate, char *text, size_t room);
 
+/* The names it is for, or its common name. */
+void collect_subject(X509 *certificate, char *text, size_t room);
+
 /* Wall clock: when it ends; 0 if that is no date. */
 int64_t collect_end(X509 *certificate);
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "relay/base/domain.h"
+#include "relay/base/mem.h"
+#include "relay/json_text.h"
 
 enum { ANSWER_TIMEOUT_S = 60, WHY_MAX = 512 };
 
@@ -145,6 +147,20 @@ bool cli_is_of(const json_t *line, const char *domain)
 	char canonical[DOMAIN_MAX];
 
 	return at != NULL && domain_written(domain, canonical) && strcmp(at + 1, canonical) == 0;
+}
+
+json_t *cli_address(const char *written)
+{
+	const char *at = strrchr(written, '@');
+	char domain[DOMAIN_MAX], *address;
+	json_t *text;
+
+	if (at == NULL || !domain_written(at + 1, domain))
+		return json_text(written);
+	address = mem_print("%.*s@%s", (int)(at - written), written, domain);
+	text = json_text(address);
+	free(address);
+	return text;
 }
 
 json_int_t cli_number(const json_t *line, const char *key)

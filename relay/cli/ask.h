@@ -23,6 +23,9 @@ bool cli_ask_if_running(
 /* Whether a line's recipient is of this domain, as an operator writes it. */
 bool cli_is_of(const json_t *line, const char *domain);
 
+/* An address as the queue has it, of what an operator wrote: with its domain canonical. */
+json_t *cli_address(const char *written);
+
 /* For answers that have nothing but their end. */
 cli_answer cli_ignore_line;
 

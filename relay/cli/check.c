@@ -12,13 +12,17 @@
 #include "config/passwords.h"
 #include "config/route_passwords.h"
 #include "dkim/key.h"
+#include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/cli/cli.h"
 #include "relay/lookup/resolver.h"
+#include "tls/certificate.h"
 #include "tls/context.h"
 #include "tls/dane.h"
 #include "tls/scram.h"
+
+enum { DAY_S = 86400, CERTIFICATE_DAYS = 14 };
 
 struct checking {
 	struct cli *cli;
@@ -27,6 +31,8 @@ struct checking {
 
 static int check(struct checking *c, const struct config *config);
 static void check_certificate(struct checking *c, const struct config *config);
+static void check_own(
+    struct checking *c, const struct config *config, const struct tls_context *server);
 static void check_resolver(struct checking *c, const struct config *config);
 static void check_authorities(struct checking *c, const struct config *config);
 static void check_pinned_authorities(struct checking *c, const struct config_partner *partner);
@@ -90,7 +96,32 @@ static void check_certificate(struct checking *c, const struct config *config)
 
 	if (server == NULL)
 		tell(c, true, "%s", error);
+	else
+		check_own(c, config, server);
 	tls_context_destroy(&server);
+}
+
+/* Clients that look would go away. */
+static void check_own(
+    struct checking *c, const struct config *config, const struct tls_context *server)
+{
+	struct tls_certificate own;
+	bool is_for_name;
+	char when[CLOCK_DATE_MAX];
+
+	tls_certificate_own(server, config->hostname, &own, &is_for_name);
+	clock_print_iso(own.not_after_s, when);
+	if (own.not_after_s <= clock_wall_s())
+		tell(c, true, "TLS certificate %s ended %s: renew it", config->tls_certificate,
+		    when);
+	else if (own.not_after_s - clock_wall_s() < CERTIFICATE_DAYS * DAY_S)
+		tell(c, false, "TLS certificate %s ends %s: renew it", config->tls_certificate,
+		    when);
+	if (!is_for_name)
+		tell(c, false,
+		    "TLS certificate %s is of %s, not of the hostname %s: clients must know this server by "
+		    "a name of the certificate",
+		    config->tls_certificate, own.subject, config->hostname);
 }
 
 /* Made as the lookup role makes it; nothing is asked. */
@@ -130,11 +161,28 @@ static void check_pinned_authorities(struct checking *c, const struct config_par
 	for (size_t i = 0; i < partner->n_cas; i++) {
 		const struct config_certificate *ca = &partner->cas[i];
 
-		if (!tlsa_is_usable(&(struct tlsa_record){ 2, 0, 0, ca->der, ca->n }))
+		struct tls_certificate read;
+		char end[CLOCK_DATE_MAX];
+
+		if (!tlsa_is_usable(&(struct tlsa_record){ 2, 0, 0, ca->der, ca->n }) ||
+		    !tls_certificate_read(ca->der, ca->n, &read)) {
 			tell(c, true,
 			    "partner '%s': certificate %zu of %s cannot be read; remove it from the "
 			    "file, or ask the partner for it once more",
 			    partner->name, i + 1, partner->ca_file);
+			continue;
+		}
+		clock_print_iso(read.not_after_s, end);
+		if (read.not_after_s <= clock_wall_s())
+			tell(c, false,
+			    "partner '%s': certificate %zu of %s (%s) ended %s, and vouches for nobody; "
+			    "ask the partner for its successor",
+			    partner->name, i + 1, partner->ca_file, read.subject, end);
+		if (!read.is_authority)
+			tell(c, false,
+			    "partner '%s': certificate %zu of %s (%s) is no authority, and vouches for "
+			    "nobody else; to accept it alone write tls = fingerprint",
+			    partner->name, i + 1, partner->ca_file, read.subject);
 	}
 }
 

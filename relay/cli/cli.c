@@ -172,7 +172,7 @@ static int print_help(void)
 		snprintf(words, sizeof words, "%s%s%s%s%s", commands[i].noun,
 		    commands[i].verb[0] == '\0' ? "" : " ", commands[i].verb,
 		    commands[i].arguments[0] == '\0' ? "" : " ", commands[i].arguments);
-		printf("  %-28s %s\n", words, commands[i].help);
+		printf("  %-35s %s\n", words, commands[i].help);
 	}
 	puts("\n  -c FILE  instead of " ZEGEL_CONFIG ";  --json  one object a line\n"
 	     "  explain: --requiretls, --tls-required=no, of mail that asks so itself\n"

@@ -26,11 +26,12 @@ typedef int cli_command(struct cli *cli);
 /* X(noun, verb, handler, least and most arguments, arguments, help) */
 #define CLI_COMMANDS(X)                                                                            \
 	X("serve", "", cli_serve, 0, 0, "", "run the relay in the foreground")                     \
-	X("check", "", cli_check, 0, 0, "", "look for mistakes in all that is configured")         \
+	X("check", "", cli_check, 0, 0, "", "look for mistakes in what is configured")             \
 	X("status", "", cli_status, 0, 0, "", "how the running relay is")                          \
 	X("queue", "list", cli_queue_list, 0, 1, "[ADDRESS|DOMAIN]", "messages that wait")         \
 	X("queue", "show", cli_queue_show, 1, 1, "ID", "one message with its recipients")          \
-	X("queue", "retry", cli_queue_retry, 1, 1, "ID|DOMAIN|all", "try now instead of later")    \
+	X("queue", "retry", cli_queue_retry, 1, 1, "ID|ADDRESS|DOMAIN|all",                        \
+	    "try now instead of later")                                                            \
 	X("queue", "remove", cli_queue_remove, 1, 1, "ID", "forget a message, without a bounce")   \
 	X("why", "", cli_why, 1, 1, "ID|ADDRESS|DOMAIN",                                           \
 	    "why a message has not been delivered yet")                                            \

@@ -83,7 +83,7 @@ static int name_keys(struct cli *cli, const char *keys, const char *domain, stru
 			made[i].selector = mem_print("%s%s", base, kinds[i].ending);
 		if (made[i].selector == NULL)
 			continue;
-		if (!value_is_selector(made[i].selector))
+		if (status == EX_OK && !value_is_selector(made[i].selector))
 			status = cli_fail(EX_USAGE,
 			    "'%s' is no selector: letters, digits and inner hyphens, in labels "
 			    "separated by dots",

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "relay/base/clock.h"
-#include "relay/base/domain.h"
 #include "relay/base/queue_id.h"
 #include "relay/cli/ask.h"
 #include "relay/cli/evidence.h"
@@ -38,7 +37,7 @@ int cli_queue_list(struct cli *cli)
 	int status;
 
 	if (cli->argc > 0 && strchr(cli->argv[0], '@') != NULL)
-		json_object_set_new(request, "address", json_string(cli->argv[0]));
+		json_object_set_new(request, "address", cli_address(cli->argv[0]));
 	else if (cli->argc > 0)
 		listing.domain = cli->argv[0];
 	status = cli_ask(cli, request, print_waiting, &listing, &end);
@@ -167,18 +166,17 @@ int cli_queue_retry(struct cli *cli)
 {
 	const char *what = cli->argv[0];
 	json_t *request = json_pack("{s:s}", "command", "retry");
-	char text[512], domain[DOMAIN_MAX];
+	char text[512];
 
-	if (strcmp(what, "all") == 0)
-		text[0] = '\0';
-	else if (strchr(what, '@') == NULL && strchr(what, '.') != NULL)
-		snprintf(text, sizeof text, "@%s", domain_written(what, domain) ? domain : what);
-	else if (strchr(what, '@') == NULL)
-		fold_id(what, text);
-	else
+	if (strchr(what, '@') != NULL)
 		snprintf(text, sizeof text, "%s", what);
-	if (text[0] != '\0')
-		json_object_set_new(request, "what", json_string(text));
+	else if (strchr(what, '.') != NULL)
+		snprintf(text, sizeof text, "@%s", what); /* a domain */
+	else
+		fold_id(what, text);
+	/* Without it everything is meant. */
+	if (strcmp(what, "all") != 0)
+		json_object_set_new(request, "what", cli_address(text));
 	return change(cli, request, "will be tried now", "nothing waits there");
 }
 

@@ -130,6 +130,8 @@ int cli_tlsrpt_send(struct cli *cli)
 		return status;
 	if (cli->json)
 		cli_print_json(json_pack("{s:I}", "reports", n));
+	else if (n == 0)
+		printf("nothing is counted that has not been reported\n");
 	else
 		printf("%" JSON_INTEGER_FORMAT
 		       " report%s will be sent now to the domains that ask for them\n",

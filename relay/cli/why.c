@@ -33,7 +33,7 @@ int cli_why(struct cli *cli)
 	if (of_domain) {
 		answers.domain = about;
 	} else if (strchr(about, '@') != NULL) {
-		json_object_set_new(request, "address", json_string(about));
+		json_object_set_new(request, "address", cli_address(about));
 	} else {
 		for (size_t i = 0; i < QUEUE_ID_LENGTH && about[i] != '\0'; i++)
 			id[i] = (char)toupper((unsigned char)about[i]);

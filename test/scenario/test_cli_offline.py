@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from lab.certs import Authority
+
 ZEGEL = os.path.abspath(os.environ.get("ZEGEL") or os.environ.get("ZEGEL_BINARY")
                         or "./build/relay/zegel")
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER = 64, 65, 66, 67
@@ -37,7 +39,7 @@ class House:
         self.path = directory / "zegel.conf"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-days", "2", "-subj", "/CN=mail.example.org",
+             "-nodes", "-days", "30", "-subj", "/CN=mail.example.org",
              "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
             check=True, capture_output=True)
         (directory / "root.key").write_text(f". IN DS 20326 8 2 {'5a' * 32}\n")
@@ -171,6 +173,29 @@ def test_check_looks_into_the_files(house):
     passwords = house.directory / "passwords"
     passwords.write_text(passwords.read_text().replace("$10000:", "$1000:"))
     assert "broken or too weak" in house.run("check", status=PROBLEMS)
+
+
+def test_check_looks_at_the_dates_and_names_of_certificates(house):
+    """Nobody may have to find out from clients, or from mail that waits."""
+    authority = Authority(house.directory / "ca", "Old Authority")
+    late, soon = authority.issue("b.example", days=-1), authority.issue("mail.example.org", days=3)
+    house.make_domain()
+    house.make_account()
+    # What vouches for nobody: it has ended, or is no authority.
+    (house.directory / "partner.pem").write_bytes(late.certificate.read_bytes())
+    house.add("partner b.example { tls = verify ca = partner.pem }\n")
+    told = house.run("check")
+    assert "warning: partner 'b.example': certificate 1 of " in told
+    assert "partner.pem (b.example) ended 2020-02-01T00:00:00Z, and vouches for nobody" in told
+    assert "is no authority, and vouches for nobody else; to accept it alone" in told
+    # Our own.
+    for shown, status, words in (
+            (soon, 0, "warning: TLS certificate"), (late, PROBLEMS, "ended 2020-02-01T00:00:00Z"),
+            (authority.issue("other.example.org"), 0,
+             "is of other.example.org, not of the hostname mail.example.org")):
+        (house.directory / "cert.pem").write_bytes(shown.chain.read_bytes())
+        (house.directory / "key.pem").write_bytes(shown.key.read_bytes())
+        assert words in house.run("check", status=status)
 
 
 @pytest.mark.parametrize("anchor, status, words", [

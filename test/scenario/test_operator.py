@@ -25,7 +25,13 @@ def test_why_of_a_domain_tells_of_all_that_waits_for_it(lab):
     listed = lab.zegel.command("queue", "list", "bank.example.").stdout
     assert "2 recipients wait" in listed and "1 attempt, next" in listed
     assert "[dane-mismatch]" in listed
+    assert "1 recipient waits" in lab.zegel.command("queue", "list", "anna@Bank.Example.").stdout
+    assert "[dane-mismatch]" in lab.zegel.command("why", "anna@bank.example.").stdout
     assert "2 recipients" in lab.zegel.command("queue", "retry", "bank.example.").stdout
+    # Nothing at all is not everything.
+    for what in ("", "\udcff@bank.example"):
+        done = lab.zegel.command("queue", "retry", what, check=False)
+        assert done.returncode != 0 and done.stdout == "", done
     done = lab.zegel.command("why", "other.example", check=False)
     assert (done.returncode, done.stderr) == (PROBLEMS, "zegel: nothing waits for other.example\n")
 
