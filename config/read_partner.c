@@ -152,8 +152,9 @@ static void read_authorities(struct reading *r, struct config_partner *p, cfg_t 
 	p->ca_file = reading_path(r, w->text);
 	text = read_file(p->ca_file, &n);
 	if (text == NULL)
-		reading_error(r, w->line, "ca of partner '%s': cannot read '%s': %s", p->name,
-		    p->ca_file, strerror(errno));
+		reading_error(r, w->line, "ca of partner '%s': cannot read '%s': %s%s", p->name,
+		    p->ca_file, strerror(errno),
+		    errno == EACCES && geteuid() != 0 ? " (run this as root)" : "");
 	else if (!certificates_parse(text, n, &p->cas, &p->n_cas, why, sizeof why))
 		reading_error(r, w->line, "ca of partner '%s': '%s': %s", p->name, p->ca_file, why);
 	free(text);
