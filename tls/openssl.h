@@ -11,8 +11,13 @@
 #include "tls/evidence.h"
 #include "tls/requirement.h"
 
+/* What SSL_CTX_set_security_callback() takes. */
+typedef int tls_allow(
+    const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg);
+
 struct tls_context {
 	SSL_CTX *ctx;
+	tls_allow *allow; /* OpenSSL's own; NULL on the server's side */
 	BIO_METHOD *transport;
 	char *ca_file;         /* NULL on the server's side */
 	X509_STORE *store;     /* what is in it; NULL until it was read */

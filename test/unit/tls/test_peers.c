@@ -134,12 +134,14 @@ static void scene_finish(struct scene *s)
 	}
 }
 
-static EVP_PKEY *small_group(int bits)
+static EVP_PKEY *group_of(int bits)
 {
 	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
 	BIGNUM *p = bits == 768    ? BN_get_rfc2409_prime_768(NULL)
 		    : bits == 1024 ? BN_get_rfc2409_prime_1024(NULL)
-				   : BN_get_rfc3526_prime_2048(NULL);
+		    : bits == 2048 ? BN_get_rfc3526_prime_2048(NULL)
+		    : bits == 4096 ? BN_get_rfc3526_prime_4096(NULL)
+				   : BN_get_rfc3526_prime_6144(NULL);
 	BIGNUM *g = BN_new();
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
 	EVP_PKEY *group = NULL;
@@ -183,6 +185,9 @@ static void t25_weak_servers(void **state)
 		    "tls-handshake" },
 		{ "DH of 768 bits", TLS1_2_VERSION, TLS1_2_VERSION, "kDHE", NULL, 768,
 		    "tls-handshake", "tls-handshake" },
+		{ "DH of 4096 bits", TLS1_2_VERSION, TLS1_2_VERSION, "kDHE", NULL, 4096, "", "" },
+		{ "DH so large that it holds up the others", TLS1_2_VERSION, TLS1_2_VERSION, "kDHE",
+		    NULL, 6144, "tls-handshake", "tls-handshake" },
 		{ "signature with SHA-1", TLS1_2_VERSION, TLS1_2_VERSION, "kECDHE", "RSA+SHA1", 0,
 		    "", "tls-handshake" },
 		{ "TLS 1.1", TLS1_VERSION, TLS1_1_VERSION, "ALL", NULL, 0, "tls-handshake",
@@ -207,7 +212,7 @@ static void t25_weak_servers(void **state)
 			SSL_CTX_set1_sigalgs_list(s.ctx, table[i / 2].signatures);
 		if (table[i / 2].dh_bits != 0)
 			assert_int_equal(
-			    SSL_CTX_set0_tmp_dh_pkey(s.ctx, small_group(table[i / 2].dh_bits)), 1);
+			    SSL_CTX_set0_tmp_dh_pkey(s.ctx, group_of(table[i / 2].dh_bits)), 1);
 		scene_meet(&s, is_strict ? &verify : &may);
 		scene_shake(&s, SIZE_MAX);
 		outcome = *tls_session_outcome(s.client);
@@ -373,6 +378,53 @@ static void t25_server_renegotiates(void **state)
 	scene_finish(&s);
 }
 
+/* Ten authorities on the way to the anchor will do; a hundred are there to keep us busy. */
+static void t25_chains_without_end(void **state)
+{
+	static const size_t lengths[] = { 3, 10, 11, 90 };
+	enum { LINKS_MAX = 92 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		struct forged links[LINKS_MAX];
+		struct tlsa_record record;
+		struct tls_requirement r = { .level = TLS_DANE,
+			.names = names,
+			.n_names = 1,
+			.tlsa = &record,
+			.n_tlsa = 1 };
+		STACK_OF(X509) *chain = sk_X509_new_null();
+		struct scene s;
+		size_t n = lengths[i] + 2;
+
+		for (size_t j = n; j-- > 0;) {
+			char name[40];
+
+			snprintf(name, sizeof name, "Authority %zu", j);
+			forge(&links[j], (struct forge_wish){ .name = j > 0 ? name : "mx.example",
+					     .alternatives = j > 0 ? NULL : "DNS:mx.example",
+					     .issuer = j + 1 < n ? &links[j + 1] : NULL,
+					     .is_authority = j > 0 });
+		}
+		for (size_t j = 1; j < n; j++)
+			assert_true(sk_X509_push(chain, links[j].certificate) > 0);
+		record = forge_tlsa(&links[n - 1], 2, 0, 1, true);
+		scene_start(&s, TLS1_3_VERSION, TLS1_3_VERSION, "DEFAULT");
+		assert_int_equal(
+		    SSL_CTX_use_cert_and_key(s.ctx, links[0].certificate, links[0].key, chain, 1),
+		    1);
+		scene_meet(&s, &r);
+		scene_shake(&s, SIZE_MAX);
+		assert_string_equal(tls_session_outcome(s.client)->name,
+		    lengths[i] > 10 ? "dane-tls-untrusted" : "");
+		scene_finish(&s);
+		sk_X509_free(chain);
+		free(record.data);
+		for (size_t j = 0; j < n; j++)
+			forged_finish(&links[j]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +434,7 @@ int main(void)
 		cmocka_unit_test(t28_stalls_anywhere),
 		cmocka_unit_test(t25_alert_in_the_handshake),
 		cmocka_unit_test(t25_server_renegotiates),
+		cmocka_unit_test(t25_chains_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, make_world, end_world);
