@@ -22,7 +22,7 @@ static void fill_unjudged(const struct tally_try *try, struct tls_count *count);
 static void fill_result(const struct tally_try *try, struct tls_count *count);
 static void set_result(struct tls_count *count, enum tls_result result, const char *reason);
 static enum tls_result result_of(const char *name);
-static void print_policy(const struct sts_policy *policy, struct tls_count *count);
+static void print_policy(const struct sts_finding *sts, struct tls_count *count);
 static char *take_lines(struct buffer *b);
 
 size_t tally(const struct tally_try *try, struct tls_count counts[TALLY_MAX])
@@ -214,7 +214,7 @@ static void count_sts(const struct tally_try *try, struct tls_count *count)
 		set_result(count, problem_result(sts->problem), "");
 		return;
 	}
-	print_policy(&sts->policy, count);
+	print_policy(sts, count);
 	if (watch == try->host->n_watches)
 		fill_result(try, count);
 	else if (try->verdicts != NULL)
@@ -307,19 +307,23 @@ static enum tls_result result_of(const char *name)
 
 /* ---- the policy as text ---- */
 
-/* As RFC 8460 4.4 shows it: a string for each line of the policy. */
-static void print_policy(const struct sts_policy *policy, struct tls_count *count)
+/* RFC 8460 4.5: a string for each line of the policy as it was written, with its mistakes. */
+static void print_policy(const struct sts_finding *sts, struct tls_count *count)
 {
 	struct buffer text, patterns;
+	const char *at = sts->text;
 
-	buffer_init(&text, STS_POLICY_MAX + 4096);
+	buffer_init(&text, STS_TEXT_MAX + 1);
 	buffer_init(&patterns, STS_POLICY_MAX);
-	buffer_print(&text, "version: STSv1\nmode: %s\n", sts_mode_name(policy->mode));
-	for (size_t i = 0; i < policy->n_mx; i++) {
-		buffer_print(&text, "mx: %s\n", policy->mx[i]);
-		buffer_print(&patterns, "%s\n", policy->mx[i]);
+	while (at != NULL && *at != '\0') {
+		size_t n = strcspn(at, "\n");
+
+		if (n > 0)
+			buffer_print(&text, "%.*s\n", (int)n, at);
+		at += n + (at[n] == '\n');
 	}
-	buffer_print(&text, "max_age: %u\n", policy->max_age_s);
+	for (size_t i = 0; i < sts->policy.n_mx; i++)
+		buffer_print(&patterns, "%s\n", sts->policy.mx[i]);
 	free(count->strings);
 	free(count->patterns);
 	count->strings = take_lines(&text);

@@ -10,7 +10,7 @@
 #include "relay/base/mem.h"
 #include "relay/base/wire.h"
 
-enum { FACTS_VERSION = 2 };
+enum { FACTS_VERSION = 3 };
 
 static void put_finding(struct buffer *out, const struct finding *finding);
 static void put_sts(struct buffer *out, const struct sts_finding *sts);
@@ -18,6 +18,7 @@ static void put_host(struct buffer *out, const struct facts_host *host);
 static bool is_consistent(const struct facts *facts, size_t n_hosts);
 static bool get_sts(struct wire_reader *in, struct sts_finding *sts);
 static bool get_policy(struct wire_reader *in, struct sts_finding *sts);
+static bool get_lines(struct wire_reader *in, size_t room, char **lines);
 static bool get_finding(struct wire_reader *in, struct finding *finding);
 static bool get_host(struct wire_reader *in, struct facts_host *host);
 static bool get_addresses(struct wire_reader *in, struct facts_host *host);
@@ -64,6 +65,7 @@ static void put_sts(struct buffer *out, const struct sts_finding *sts)
 	wire_put_u32(out, (uint32_t)sts->policy.n_mx);
 	for (size_t i = 0; i < sts->policy.n_mx; i++)
 		wire_put_text(out, sts->policy.mx[i]);
+	wire_put_text(out, sts->text);
 }
 
 static void put_host(struct buffer *out, const struct facts_host *host)
@@ -172,6 +174,20 @@ static bool get_policy(struct wire_reader *in, struct sts_finding *sts)
 			return false;
 		policy->mx[policy->n_mx++] = mem_copy_text(pattern);
 	}
+	return get_lines(in, STS_TEXT_MAX, &sts->text);
+}
+
+static bool get_lines(struct wire_reader *in, size_t room, char **lines)
+{
+	const char *from = wire_get_text(in);
+
+	if (in->failed || strlen(from) >= room)
+		return false;
+	for (const char *c = from; *c != '\0'; c++) {
+		if (*c != '\n' && (*c < ' ' || *c > '~'))
+			return false;
+	}
+	*lines = mem_copy_text(from);
 	return true;
 }
 

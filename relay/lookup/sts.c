@@ -337,6 +337,7 @@ static void policy_came(
 	domain->again_ms = 0;
 	text_copy(finding.id, sizeof finding.id, domain->request_id);
 	sts_policy_copy(&finding.policy, policy);
+	sts_finding_set_text(&finding, text);
 	if (sts->keep != NULL && (!had_policy || strcmp(domain->text, text) != 0))
 		sts_say_policy(domain, policy);
 	/* A max_age of 0 is for the mail that asked, and for no other. */
@@ -412,6 +413,7 @@ static void find_kept(
 		return;
 	finding->has_policy = true;
 	sts_policy_copy(&finding->policy, &domain->policy);
+	sts_finding_set_text(finding, domain->text);
 	text_copy(finding->id, sizeof finding->id, domain->id);
 	finding->expires_s = sts_domain_expires_s(domain);
 }

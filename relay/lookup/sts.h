@@ -44,6 +44,7 @@ enum sts_problem {
 
 enum {
 	STS_WHY_MAX = 240,
+	STS_TEXT_MAX = 8192,   /* of a policy's text in a finding */
 	STS_FETCHES_MAX = 100, /* at once; others wait */
 	STS_REFRESHES_MAX = 4, /* of these, at most so many that no question waits for */
 	STS_AGAIN_MS = 300000, /* RFC 8461 3.3: so long after a fetch that failed, for that id */
@@ -59,6 +60,7 @@ enum {
 struct sts_finding {
 	bool has_policy; /* policy, id and expires_s are filled: it is in force, fresh or kept */
 	struct sts_policy policy;
+	char *text; /* its lines as they were written, for reports (RFC 8460 4.5): printable, cut */
 	char id[STS_ID_MAX];
 	int64_t expires_s; /* wall clock */
 	enum sts_problem
@@ -66,6 +68,8 @@ struct sts_finding {
 	char why[STS_WHY_MAX]; /* printable; "" without a problem */
 };
 
+/* text: of a policy, as it was fetched. What is not printable becomes a question mark. */
+void sts_finding_set_text(struct sts_finding *finding, const char *text);
 void sts_finding_copy(struct sts_finding *to, const struct sts_finding *from);
 void sts_finding_finish(struct sts_finding *finding);
 

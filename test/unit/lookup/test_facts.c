@@ -363,6 +363,7 @@ static void answer_sts(struct resolver *resolver)
 	if (strstr(resolver->script, "STS enforce\n") != NULL) {
 		finding = (struct sts_finding){ .has_policy = true,
 			.policy = { STS_MODE_ENFORCE, 86400, patterns, 2 },
+			.text = (char *)"version: STSv1\nmx: mx.test\n",
 			.id = "1a",
 			.expires_s = 2000000000 };
 	} else {
@@ -793,6 +794,7 @@ static void test_decode_is_strict(void **state)
 		.sts_asked = true,
 		.sts = { .has_policy = true,
 		    .policy = { STS_MODE_TESTING, 86400, patterns, 2 },
+		    .text = (char *)"version: STSv1\nwhat: ever\n",
 		    .id = "20260101T000000",
 		    .expires_s = 1800000000,
 		    .problem = STS_PROBLEM_WEBPKI,
@@ -839,6 +841,7 @@ static void test_decode_is_strict(void **state)
 	assert_string_equal(copy.hosts[0].ipv6.why, "no answer in time");
 	assert_int_equal(copy.sts.policy.n_mx, 2);
 	assert_string_equal(copy.sts.policy.mx[1], "*.b.test");
+	assert_string_equal(copy.sts.text, "version: STSv1\nwhat: ever\n");
 	assert_int_equal(copy.sts.expires_s, 1800000000);
 	assert_string_equal(copy.sts.why, "its certificate has expired");
 	facts_finish(&copy);

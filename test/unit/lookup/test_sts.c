@@ -186,6 +186,7 @@ static void test_a_policy_is_found(void **state)
 	(void)state;
 	assert_string_equal(ask(f, "d.test"), "enforce 1 none");
 	assert_string_equal(f->finding.policy.mx[0], "mx.d.test");
+	assert_string_equal(f->finding.text, POLICY);
 	assert_in_range(f->finding.expires_s - clock_wall_s(), 86390, 86400);
 	assert_string_equal(buffer_text(&f->kept), "d.test 1 58 86400\n");
 	said = web_last_request(f->web);
@@ -196,6 +197,31 @@ static void test_a_policy_is_found(void **state)
 	assert_int_equal(web_n_requests(f->web), 1);
 	assert_int_equal(play_resolver_count(f->resolver, "_mta-sts.d.test", "TXT"), 2);
 	fixture_finish(f);
+}
+
+/* What strangers write goes into reports and terminals. */
+static void test_text_for_reports(void **state)
+{
+	static const struct {
+		const char *written, *text;
+	} table[] = {
+		{ "version: STSv1\r\nmode: none\r\n", "version: STSv1\nmode: none\n" },
+		{ "version: STSv1\nodd=\xc3\xa9\x1b[1m\t\r.\n", "version: STSv1\nodd=???[1m??.\n" },
+		{ "", "" },
+	};
+	static char longest[2 * STS_TEXT_MAX];
+	struct sts_finding finding = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		sts_finding_set_text(&finding, table[i].written);
+		assert_string_equal(finding.text, table[i].text);
+		sts_finding_finish(&finding);
+	}
+	memset(longest, 'a', sizeof longest - 1);
+	sts_finding_set_text(&finding, longest);
+	assert_int_equal(strlen(finding.text), STS_TEXT_MAX - 1);
+	sts_finding_finish(&finding);
 }
 
 static void test_records(void **state)
@@ -410,6 +436,7 @@ static void t22_a_new_id_is_fetched(void **state)
 	play_resolver_set(f->resolver, POLICY_HOST RECORD("2"));
 	assert_string_equal(ask(f, "d.test"), "testing 2 none");
 	assert_string_equal(f->finding.policy.mx[0], "*.d.test");
+	assert_string_equal(f->finding.text, OTHER);
 	assert_string_equal(buffer_text(&f->kept), "d.test 1 58 86400\nd.test 2 56 1000\n");
 	fixture_finish(f);
 }
@@ -952,6 +979,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_policy_is_found),
+		cmocka_unit_test(test_text_for_reports),
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(t20_answers_of_the_policy_host),
