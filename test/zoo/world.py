@@ -40,13 +40,13 @@ class World:
         self._start_dns()
         self._start_resolver()
         self._start_hosts()
-        self.zegel.start(60)
+        self.zegel.start()
 
     def close(self):
         """Ends everything; what a sanitizer found is returned."""
         reports = ""
         if self.zegel is not None and self.zegel.process is not None:
-            self.zegel.stop(30)
+            self.zegel.stop()
             reports = self.zegel.sanitizer_reports()
         self.place.close()
         return reports
@@ -97,7 +97,7 @@ class World:
             f' module-config: "validator iterator"\n trust-anchor-file: "{self.dns.trust_anchor}"\n'
             f"{stubs}remote-control:\n control-enable: no\n")
         self.place.start([UNPACKED / "usr/sbin/unbound", "-c", directory / "conf"], "unbound")
-        until(lambda: listens("127.0.0.1", 53), 20, self.place.output("unbound"))
+        until(lambda: listens("127.0.0.1", 53), what=lambda: self.place.output("unbound"))
         resolv = directory / "resolv.conf"
         resolv.write_text("nameserver 127.0.0.1\noptions edns0 trust-ad timeout:20 attempts:1\n")
         subprocess.run(["mount", "--bind", resolv, os.path.realpath("/etc/resolv.conf")],
@@ -138,7 +138,8 @@ class World:
         # Python warns of the old versions of TLS, which some hosts are there to speak.
         self.peers = self.place.start(
             [sys.executable, "-B", "-W", "ignore", HERE / "peer.py", settings], "peers")
-        until(lambda: self.events("ready"), 30, f"the hosts listen\n{self.place.output('peers')}")
+        until(lambda: self.events("ready"),
+              what=lambda: f"the hosts listen\n{self.place.output('peers')}")
 
     def become_late(self):
         """The first messages have been: what is to change then changes."""
@@ -146,12 +147,12 @@ class World:
             for owner, kind, *data in animal.prelude:
                 self.dns.set(owner, kind, *data)
         self.peers.send_signal(signal.SIGUSR1)
-        until(lambda: self.events("late"), 10, "the hosts have changed")
+        until(lambda: self.events("late"), what="the hosts have changed")
         self.dns.publish()
 
     def end_visits(self):
         """Whatever connection is kept closes, so that everything that was heard has been told."""
-        self.zegel.stop(30)
+        self.zegel.stop()
         self.place.stop(self.peers)
 
     def host_errors(self):
