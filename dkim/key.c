@@ -331,6 +331,7 @@ char *dkim_key_record(const struct dkim_key *key)
 	}
 	base64 = mem_create(BASE64_ROOM(n));
 	base64_encode(bytes != NULL ? bytes : raw, n, base64);
+	/* No s=: for every service (RFC 6376 3.6.1), and so for the reports of RFC 8460 3, which asks for it. */
 	record = mem_print("v=DKIM1; k=%s; p=%s", dkim_algorithm_key_type(key->algorithm), base64);
 	OPENSSL_free(bytes);
 	free(base64);

@@ -143,6 +143,15 @@ def settle_levels(zoo):
             zoo.authority.issue, SIGNED, tls="dane-only")
     partner(zoo, dane_only + "insecure", LATER, "trusted, and nothing is signed",
             zoo.authority.issue, tls="dane-only")
+    a = partner(zoo, dane_only + "insecure-host", LATER, "signed, and its host is not, whose record "
+                "would match", self_signed, SIGNED, {"zone": OPEN}, tls="dane-only", cases="T12 T24")
+    a.tlsa(a.hosts[0].name, a.hosts[0].certificate.tlsa())
+    a.rule = "RFC 7672 2.2.2, 6; zegel.conf(5) partner"
+    a = partner(zoo, dane_only + "insecure-mx", LATER, "its host is signed, with a record that "
+                "matches, and its MX is not", self_signed, OPEN, {"zone": SIGNED}, tls="dane-only",
+                cases="T13 T24")
+    a.tlsa(a.hosts[0].name, a.hosts[0].certificate.tlsa())
+    a.rule = "RFC 7672 2.2.1, 6; zegel.conf(5) partner"
     for right in (True, False):
         a = partner(zoo, dane_only + ("right" if right else "wrong"), DELIVER if right else LATER,
                     "with a record that " + ("matches" if right else "does not match"),

@@ -27,6 +27,7 @@ def settle(zoo):
                     "sts-wildcard-of-two", "sts-alias-of-another-name")
     zoo.refused_for("dane-mismatch", "*-dane-wrong")
     zoo.refused_for("tlsa-lookup-failed", "*-dane-fails", "*-dane-false")
+    zoo.refused_for("dns-bogus", "sts-false-mx")
     zoo.refused_for("sts-tls-untrusted", "*")
 
 
@@ -165,6 +166,10 @@ def settle_patterns(zoo):
     a = zoo.animal("sts-shared-host-without", "T21", DELIVER, "RFC 8461 3, 5",
                    "its host is also another domain's, which has a policy that the host breaks", OPEN)
     a.mx(first.hosts[0].name)
+
+    a = one(zoo, "sts-false-mx", "T21 N17", LATER, "RFC 7672 2.1.2", "the policy and the host keep to "
+            "each other, and the signature over MX is false", SIGNED, certificate=True)
+    a.spoil(a.domain, "MX")
 
     # What is behind the @ is the policy's domain, wherever its MX records are found.
     for owner, verdict in (("alias", LATER), ("end", DELIVER)):
