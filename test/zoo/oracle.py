@@ -8,7 +8,7 @@ import subprocess
 from animal import DELIVER, LATER
 from lab.place import UNPACKED
 
-FINGER_S, S_CLIENT_S = 45, 15  # the longest that one question may take
+FINGER_S, S_CLIENT_S = 60, 30  # the longest that one question may take
 AT_ONCE = 6
 
 

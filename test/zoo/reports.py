@@ -7,7 +7,7 @@ from lab import tlsrpt
 
 FROM, CONTACT, ORGANIZATION = "tls-reports@shop.example", "tls@shop.example", "The Zoo"
 SECTION = {"send": "all", "from": FROM, "contact": CONTACT, "organization": ORGANIZATION}
-PATIENCE_S = 10  # a session is told a moment after its delivery
+PATIENCE_S = 180  # a session is told a moment after its delivery
 
 
 def read(world):

@@ -10,7 +10,7 @@ from lab import client
 from world import login_of
 
 SESSIONS = 4
-PATIENCE_S = 120  # for the first attempt of the slowest
+PATIENCE_S = 300  # for the first attempt of the slowest
 
 
 @dataclasses.dataclass
