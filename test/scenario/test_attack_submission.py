@@ -122,12 +122,11 @@ def test_S26_content_that_drips_has_a_deadline(lab):
         except OSError:
             pass
     threading.Thread(target=drip, daemon=True).start()
-    raw.socket.settimeout(90)
     try:
         assert raw.reply().startswith("421 4.4.2")
     finally:
         ended.append(True)
-    assert time.monotonic() - started < 75
+    assert time.monotonic() - started < 120  # the rate is measured over a minute
 
 
 def test_O3_sessions_that_only_sit_there_make_room(lab):
@@ -319,7 +318,7 @@ def test_thousand_recipients_of_five_hundred_domains(lab):
 
 def control(lab, request):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
+        s.settimeout(PATIENCE_S)
         s.connect(str(lab.zegel.spool / "control"))
         s.sendall(request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n")
         data = b""
@@ -412,7 +411,7 @@ def test_reload_to_fewer_processes_leaves_no_deaf_socket(lab):
     lab.zegel.reload_and_wait()
     until(lambda: n_listeners(lab.zegel.address, PORT_STARTTLS) == 1, what="one listener")
     for i in range(30):
-        s = socket.create_connection((lab.zegel.address, PORT_STARTTLS), timeout=5)
+        s = socket.create_connection((lab.zegel.address, PORT_STARTTLS), timeout=PATIENCE_S)
         assert s.recv(100).startswith(b"220 "), i
         s.close()
     for raw in held:
@@ -812,7 +811,8 @@ def test_odd_words(lab):
                   b"AUTH SCRAM-SHA-256 " + base64.b64encode(b"p=tls-unique,,n=a,r=b"),
                   b"AUTH SCRAM-SHA-256 " + base64.b64encode(b"n,a=ceo,n=web@shop.example,r=b"),
                   b"BDAT 5", b"STARTTLS", b"STARTTLS x", b"QUIT x", b"VRFY", b"DATA"):
-        raw = Raw(lab.zegel)
+        # From an address that has not failed yet: others are kept waiting (A9).
+        raw = Raw(lab.zegel, source=lab.place.address())
         raw.ask("EHLO c")
         raw.send(words + b"\r\n")
         answer = raw.reply()
@@ -821,7 +821,7 @@ def test_odd_words(lab):
         raw.close()
     with socket.create_connection((lab.zegel.address, PORT_IMPLICIT)) as s:
         s.sendall(b"EHLO x\r\nQUIT\r\n" * 100)
-        s.settimeout(10)
+        s.settimeout(PATIENCE_S)
         try:
             while s.recv(1000):
                 pass

@@ -7,7 +7,7 @@ import pytest
 
 from lab import client
 from lab.client import Raw
-from lab.place import until
+from lab.place import PATIENCE_S, until
 
 HEAD = b"From: web@shop.example\r\nTo: anna@bank.example\r\nSubject: %s\r\n\r\n"
 SECOND = (b"MAIL FROM:<web@shop.example>\r\nRCPT TO:<smuggled@bank.example>\r\nDATA\r\n"
@@ -204,7 +204,7 @@ def test_S24_junk_is_not_endless(lab):
 
 def test_S27_S28_commands_injected_behind_starttls_are_dropped(lab):
     lab.start()
-    with socket.create_connection((lab.zegel.address, 1587), timeout=10) as plain:
+    with socket.create_connection((lab.zegel.address, 1587), timeout=PATIENCE_S) as plain:
         stream = plain.makefile("rb")
         stream.readline()
         plain.sendall(b"EHLO client.example\r\n")
@@ -221,7 +221,7 @@ def test_S27_S28_commands_injected_behind_starttls_are_dropped(lab):
 
 def test_S11_S29_not_smtp(lab):
     lab.start()
-    with socket.create_connection((lab.zegel.address, 1587), timeout=10) as plain:
+    with socket.create_connection((lab.zegel.address, 1587), timeout=PATIENCE_S) as plain:
         plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\nMAIL FROM:<a@b>\r\n")
         said = b""
         while chunk := plain.recv(4096):
@@ -317,6 +317,6 @@ def test_TLS_is_modern(lab):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.minimum_version = context.maximum_version = version
         context.set_ciphers("ALL:@SECLEVEL=0")
-        with socket.create_connection((lab.zegel.address, 1465), timeout=10) as plain:
+        with socket.create_connection((lab.zegel.address, 1465), timeout=PATIENCE_S) as plain:
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 context.wrap_socket(plain)

@@ -1,6 +1,7 @@
 """Who may submit: mechanisms, refusals, and what is said to a stranger."""
 import base64
 import os
+import select
 import signal
 import smtplib
 import time
@@ -140,7 +141,7 @@ def test_A18_unknown_users_take_as_long_as_known_ones(lab):
     the machine does only adds to a time: the shortest are compared."""
     lab.start()
     took = {"web@shop.example": [], "nobody@shop.example": []}
-    for _ in range(20):
+    for _ in range(12):
         for user in took:
             raw = Raw(lab.zegel, source=lab.place.address())
             raw.ask("EHLO client.example")
@@ -160,7 +161,6 @@ def test_A13_logins_that_cannot_be_checked_are_neither_right_nor_wrong(relay):
     try:
         raw = Raw(relay)
         raw.ask("EHLO client.example")
-        raw.socket.settimeout(100)
         other = Raw(relay)
         raw.send("AUTH PLAIN " + token("", "web@shop.example", "correct horse battery") + "\r\n")
         assert other.ask("EHLO client.example").startswith("250")
@@ -178,7 +178,7 @@ def test_O7_A14_a_slow_login_does_not_hold_sessions(relay):
         raw.ask("EHLO client.example")
     for raw in busy:
         raw.send("AUTH PLAIN " + token("", "web@shop.example", "wrong") + "\r\n")
-    started = time.monotonic()
     assert other.ask("EHLO client.example").startswith("250")
-    assert time.monotonic() - started < 5
+    answered, _, _ = select.select([raw.socket for raw in busy], [], [], 0)
+    assert len(answered) < len(busy), "it had to wait for them"
     assert all(raw.reply().startswith("535 ") for raw in busy)
