@@ -12,16 +12,21 @@
 static size_t read_original(
     struct post_office *office, const struct message *original, char *bytes);
 
-/* What was demanded for the message is demanded for the word of its failure (RFC 8689 5). */
+/*
+ * What was demanded for the message is demanded for the word of its failure (RFC 8689 5), which holds
+ * its header: by the sender, and by the floor of the account, or the one it had.
+ */
 struct letter *bounce_post_start(struct post_office *office, const struct message *original,
     const struct bounce_recipient *recipients, size_t n_recipients, letter_done *done, void *arg)
 {
 	const struct config *config = post_office_config(office);
+	const struct config_account *account = config_find_account(config, original->account);
 	char *bytes = mem_create(BOUNCE_ORIGINAL_MAX);
 	struct letter_draft draft = { .to = original->sender,
 		.from_domain = original->from_domain,
 		.now_s = clock_wall_s(),
-		.requires_tls = original->requires_tls };
+		.requires_tls = original->requires_tls,
+		.tls_floor = account != NULL ? account->tls_floor : original->tls_floor };
 	struct bounce_facts facts = { .message = original,
 		.recipients = recipients,
 		.n_recipients = n_recipients,

@@ -135,6 +135,7 @@ static void on_sealed(void *arg, const struct outcome *outcome, const char *seal
 		.requires_tls = draft->requires_tls,
 		.tls_optional = draft->tls_optional,
 		.is_report = draft->is_report,
+		.tls_floor = draft->tls_floor,
 		.recipients = &to,
 		.n_recipients = 1 };
 	char message_id[QUEUE_ID_MAX + DOMAIN_MAX + 4];

@@ -32,6 +32,7 @@ struct letter_draft {
 	const char *from_domain;                    /* of From:, whose keys seal it */
 	int64_t now_s, expires_s;                   /* wall clock */
 	bool requires_tls, tls_optional, is_report; /* as in struct message */
+	enum tls_level tls_floor;                   /* likewise */
 	struct buffer header, body;                 /* taken over */
 };
 

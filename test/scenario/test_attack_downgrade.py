@@ -168,3 +168,17 @@ def test_a_reload_lets_content_go_to_its_end(lab):
     assert len(peer.delivered()) == 1
     peer.close()
     assert peer.errors == []
+
+
+def test_a_notification_keeps_the_floor_of_its_account(lab):
+    """It holds the header of the mail: whoever makes mail fail would otherwise read that."""
+    lab.receiver("bank.example", rules={"anna@bank.example": "550 5.1.1 Nobody"})
+    home = lab.receiver("shop.example", tls=False)
+    lab.start()
+    lab.zegel.accounts[FROM]["tls-floor"] = "encrypt"
+    reload(lab)
+    send(lab, "anna@bank.example")
+    lab.zegel.wait_log(r"to=<anna@bank\.example>.*status=bounced")
+    lines = lab.zegel.wait_log(rf"to=<{FROM}>.*status=\w+")
+    assert "status=deferred" in lines[0] and "starttls-missing" in lines[0], lines
+    assert "MAIL" not in lab.sink.clear_text(home)

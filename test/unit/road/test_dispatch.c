@@ -41,6 +41,7 @@ struct delivery {
 		size_t n;
 		uint32_t n_attempts;
 		bool requires_tls, tls_optional;
+		enum tls_level tls_floor;
 		char header[4096];
 	} jobs[JOBS_MAX];
 	size_t n_jobs, n_kept, n_gone;
@@ -190,6 +191,7 @@ static void on_job(void *arg, struct channel *channel, struct ipc_message *m)
 	d->jobs[i].n_attempts = m->deliver.n_attempts;
 	d->jobs[i].requires_tls = message.requires_tls;
 	d->jobs[i].tls_optional = message.tls_optional;
+	d->jobs[i].tls_floor = message.tls_floor;
 	memcpy(d->jobs[i].places, places,
 	    (message.n_recipients < 8 ? message.n_recipients : 8) * sizeof *places);
 	assert_true(message.header.length < sizeof d->jobs[i].header);
@@ -649,10 +651,11 @@ static void a_notification_demands_as_much_as_its_message(void **state)
 	struct message m;
 
 	start_with(s, &s->a);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		fixture_write(&s->f, &m, "shop@example.org", TO("a@one.test"));
 		m.requires_tls = i == 1;
 		m.tls_optional = i == 2;
+		m.tls_floor = i == 3 ? TLS_VERIFY : TLS_NONE;
 		assert_string_equal(fixture_commit(&s->f, &m).text, "Ok");
 		schedule_poke(dispatch_schedule(s->dispatch), 0);
 		message_finish(&m);
@@ -664,6 +667,7 @@ static void a_notification_demands_as_much_as_its_message(void **state)
 		assert_string_equal(s->a.jobs[2 * i + 1].sender, "");
 		assert_int_equal(s->a.jobs[2 * i + 1].requires_tls, i == 1);
 		assert_false(s->a.jobs[2 * i + 1].tls_optional);
+		assert_int_equal(s->a.jobs[2 * i + 1].tls_floor, i == 3 ? TLS_VERIFY : TLS_NONE);
 		finish_job(&s->a, 2 * i + 1, RECIPIENT_DELIVERED);
 	}
 }
