@@ -323,8 +323,8 @@ static int retry(struct store *store, struct spool_request *request)
 	if (until == 0)
 		return 0;
 	if (change->what == NULL)
-		rows = store_bind(
-		    store, STORE_retry_all, "itii", request->now_s, NULL, change->after, until);
+		rows = store_bind(store, STORE_retry_all, "itii", request->now_s,
+		    (const char *)NULL, change->after, until);
 	else if (change->what[0] == '@')
 		rows = store_bind(store, STORE_retry_domain, "itii", request->now_s,
 		    change->what + 1, change->after, until);

@@ -475,7 +475,7 @@ static int64_t sweep_domain(struct sts_domain *domain, int64_t now_s, int64_t no
 		return STS_SWEEP_MS;
 	}
 	domain->over_ms = 0;
-	if (domain->refresh_s <= now_s && now_ms - domain->used_ms < STS_UNUSED_MS) {
+	if (domain->refresh_s <= now_s && now_ms - domain->used_ms < STS_UNUSED_S * 1000LL) {
 		if (sts->n_refreshing == STS_REFRESHES_MAX)
 			return 0;
 		refresh(domain);

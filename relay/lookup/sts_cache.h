@@ -20,11 +20,11 @@
 
 enum {
 	STS_DOMAINS_MAX = 10000,
-	STS_BYTES_MAX = 32 << 20,        /* of all policies together, as they were fetched */
-	STS_REFRESH_S = 86400,           /* RFC 8461 3.3: once a day, or sooner for a short one */
-	STS_REFRESH_LEAST_S = 300,       /* no sooner; what lives no longer is left to expire */
-	STS_REFRESH_AGAIN_S = 3600,      /* about so long after a refresh that failed */
-	STS_UNUSED_MS = 30 * 86400000LL, /* what nobody asked for so long is left to expire */
+	STS_BYTES_MAX = 32 << 20,   /* of all policies together, as they were fetched */
+	STS_REFRESH_S = 86400,      /* RFC 8461 3.3: once a day, or sooner for a short one */
+	STS_REFRESH_LEAST_S = 300,  /* no sooner; what lives no longer is left to expire */
+	STS_REFRESH_AGAIN_S = 3600, /* about so long after a refresh that failed */
+	STS_UNUSED_S = 30 * 86400,  /* what nobody asked for so long is left to expire */
 };
 
 TAILQ_HEAD(sts_question_list, sts_question);

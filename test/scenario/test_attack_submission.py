@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import pathlib
-import resource
 import signal
 import smtplib
 import socket

@@ -6,7 +6,6 @@ import smtplib
 import pytest
 
 from lab.client import Client, Raw, message
-from lab.place import until
 
 FROM = "web@shop.example"
 

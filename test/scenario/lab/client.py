@@ -175,9 +175,6 @@ class Raw:
             replies.append(reply)
         return replies
 
-    def is_closed(self):
-        return self.reply() == ""
-
     def close(self):
         self.socket.close()
 

@@ -33,7 +33,7 @@ struct peer {
 	const char *const *const *scripts;
 	struct session sessions[SESSIONS_MAX];
 	size_t n_sessions;
-	size_t n_lines, n_bytes;
+	size_t n_lines;
 	char problem[400], missing[400]; /* for good; until now */
 };
 
@@ -43,7 +43,7 @@ static void on_readable(struct stream *stream, void *arg);
 static void on_secured(struct stream *stream, const struct outcome *outcome, void *arg);
 static void begin(struct peer *p, int fd, const char *const *script);
 static void play(struct session *s);
-static void hear(struct session *s, const char *line, size_t n);
+static void hear(struct session *s, const char *line);
 static void reset_connection(struct session *s);
 
 static void on_drained(struct stream *stream, void *arg);
@@ -186,20 +186,19 @@ static void on_readable(struct stream *stream, void *arg)
 	(void)stream;
 	while (s->stream != NULL && (line = evbuffer_readln(stream_input(s->stream), &n,
 					 EVBUFFER_EOL_CRLF_STRICT)) != NULL) {
-		hear(s, line, n);
+		hear(s, line);
 		free(line);
 		play(s);
 	}
 }
 
-static void hear(struct session *s, const char *line, size_t n)
+static void hear(struct session *s, const char *line)
 {
 	const char *want = s->script[s->at];
 	bool fits;
 
 	if (want != NULL && want[0] == '*') {
 		s->peer->n_lines++;
-		s->peer->n_bytes += n;
 		if (strcmp(line, ".") == 0)
 			s->at++;
 		return;
@@ -242,11 +241,6 @@ const char *peer_problem(struct peer *p)
 size_t peer_n_content_lines(const struct peer *p)
 {
 	return p->n_lines;
-}
-
-size_t peer_n_content_bytes(const struct peer *p)
-{
-	return p->n_bytes;
 }
 
 void peer_destroy(struct peer **peer)

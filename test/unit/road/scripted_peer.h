@@ -36,8 +36,7 @@ void peer_say(struct peer *peer, const char *text);
 /* NULL if all scripts were played to their end and nothing else was heard; else what went wrong. */
 const char *peer_problem(struct peer *peer);
 
-/* How many lines of content "*" has heard, and how many bytes in them without the line ends. */
+/* How many lines of content "*" has heard. */
 size_t peer_n_content_lines(const struct peer *peer);
-size_t peer_n_content_bytes(const struct peer *peer);
 
 void peer_destroy(struct peer **peer);

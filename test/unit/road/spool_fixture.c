@@ -94,16 +94,10 @@ void fixture_write(
 {
 	static const char BODY[] = "Dear customer,\r\nplease pay.\r\n";
 
-	fixture_write_body(f, m, sender, recipients, BODY, sizeof BODY - 1);
-}
-
-void fixture_write_body(struct fixture *f, struct message *m, const char *sender,
-    const char *const *recipients, const void *body, size_t n_body)
-{
 	*m = (struct message){ .segment = f->segment };
 	queue_id_make(m->id);
 	m->header = append(f, HEADER, sizeof HEADER - 1);
-	m->body = append(f, body, n_body);
+	m->body = append(f, BODY, sizeof BODY - 1);
 	m->sender = mem_copy_text(sender);
 	m->account = mem_copy_text("web@example.org");
 	m->from_domain = mem_copy_text("example.org");

@@ -36,8 +36,6 @@ void fixture_new_segment(struct fixture *f);
 /* Appends a message's bytes to the segment and describes it; finish it. Recipients end in NULL. */
 void fixture_write(
     struct fixture *f, struct message *m, const char *sender, const char *const *recipients);
-void fixture_write_body(struct fixture *f, struct message *m, const char *sender,
-    const char *const *recipients, const void *body, size_t n_body);
 
 /* Runs the loop until *done; fails the test after ten seconds. */
 void fixture_run(struct fixture *f, const bool *done);
