@@ -20,6 +20,7 @@ NO_POLICY = {"sts": {"sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki
              "tlsa": {"dnssec-invalid", "dane-required"}}
 A_LABELS = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 MX_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+VERSION, MX_LINE = re.compile(r"version\s*:\s*STSv1\s*"), re.compile(r"mx\s*:\s*(\S+)\s*")
 ADDRESS = re.compile(r"[^@\s<>]+@[a-z0-9.-]+$")
 TLSA = re.compile(r"\d{1,3} \d{1,3} \d{1,3} ([0-9A-Fa-f]{2})*$")  # 4.5, RFC 6698 2.2
 
@@ -53,8 +54,9 @@ def _validate_policy(policy):
         assert all(TLSA.match(s) for s in strings), strings
         assert not hosts
     elif kind == "sts":
-        assert not strings or strings[0] == "version: STSv1", strings
-        assert hosts == [s.partition(": ")[2] for s in strings if s.startswith("mx: ")], hosts
+        # As its owner wrote it (4.5), and the hosts as they are compared.
+        assert not strings or any(VERSION.fullmatch(s) for s in strings), strings
+        assert hosts == [m.group(1).lower() for m in map(MX_LINE.fullmatch, strings) if m], hosts
     else:
         assert not strings and not hosts
 
