@@ -301,21 +301,20 @@ static bool is_secure(const struct finding *finding)
 	return finding->status == ANSWER_OK && finding->security == SECURITY_SECURE;
 }
 
+/*
+ * A failure here says less than the answer to the question that counts, which has its own proof; and
+ * libunbound finds every CNAME bogus that a DNAME stands for.
+ */
 static void on_cname(const struct answer *answer, void *arg)
 {
 	struct host_work *work = arg;
 
 	work->cname = NULL;
 	use_ttl(&work->gathering->facts, answer);
-	if (finding_is_failure(&answer->finding)) {
-		/* Not knowing whether there are TLSA records is not the same as having none. */
-		work->host->tlsa = answer->finding;
-		host_finished(work);
-	} else if (is_secure(&answer->finding)) {
+	if (is_secure(&answer->finding) || finding_is_failure(&answer->finding))
 		ask_tlsa(work, work->host->name);
-	} else {
+	else
 		host_finished(work);
-	}
 }
 
 static void ask_tlsa(struct host_work *work, const char *base)

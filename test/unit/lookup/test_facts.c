@@ -186,11 +186,23 @@ static const struct facts_case cases[] = {
 	       "AAAA mx.test nodata insecure to=real.test\n"
 	       "CNAME mx.test ok insecure\n" TLSA("real.test") TLSA("mx.test"),
 	    MX_SECURE "10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test\n" },
-	{ "T14 CNAME question fails: as if TLSA had",
+	{ "T14 T10 CNAME question fails, and so does TLSA at the original name",
 	    MX "A mx.test ok insecure to=real.test 192.0.2.1\n"
-	       "AAAA mx.test nodata insecure to=real.test\nCNAME mx.test error insecure\n",
+	       "AAAA mx.test nodata insecure to=real.test\nCNAME mx.test error insecure\n"
+	       "TLSA _25._tcp.mx.test error insecure\n",
 	    "d.test ok/secure ttl=0\n10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test "
-	    "tlsa=error/insecure\n" },
+	    "base=mx.test tlsa=error/insecure\n" },
+	{ "T14 CNAME question fails, TLSA at the original name holds",
+	    MX "A mx.test ok insecure to=real.test 192.0.2.1\n"
+	       "AAAA mx.test nodata insecure to=real.test\nCNAME mx.test bogus bogus\n" TLSA(
+		   "mx.test"),
+	    "d.test ok/secure ttl=0\n10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test "
+	    "base=mx.test tlsa=ok/secure 3-1-1\n" },
+	{ "T14 CNAME question fails, no TLSA at the original name",
+	    MX "A mx.test ok insecure to=real.test 192.0.2.1\n"
+	       "AAAA mx.test nodata insecure to=real.test\nCNAME mx.test bogus bogus\n",
+	    "d.test ok/secure ttl=0\n10 mx.test ok/insecure no data/insecure 192.0.2.1 to=real.test "
+	    "base=mx.test tlsa=no such name/secure\n" },
 	{ "two hosts, one of them bad",
 	    "MX d.test ok secure 10:mx.test,20:b.test\n" A NO_AAAA TLSA(
 		"mx.test") "A b.test error insecure\nAAAA b.test error insecure\n",
