@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <unbound.h>
 #include <unbound-event.h>
 
@@ -18,9 +19,11 @@
 #include "relay/base/mem.h"
 #include "relay/base/text.h"
 
-/* What stands in libunbound's table: as many as there can be, and what it asks for them beside. */
-#define SOCKETS_MAX "2500"
-enum { KEY_MAX = DOMAIN_MAX + 8 };
+enum {
+	KEY_MAX = DOMAIN_MAX + 8,
+	/* As many questions as there can be, and what libunbound asks for them beside. */
+	SOCKETS_MAX = RESOLVER_IN_FLIGHT_MAX + RESOLVER_SLOW_MAX + 500,
+};
 
 struct question;
 
@@ -67,6 +70,7 @@ static bool read_anchors(struct resolver *resolver, const char *path);
 static void use_anchor(struct resolver *resolver, const ldns_rr *record);
 static int begin(struct resolver *resolver, const struct config *config, char *error, size_t room);
 static int set_options(struct ub_ctx *unbound);
+static size_t sockets_allowed(void);
 static int set_servers(
     struct resolver *resolver, const struct config *config, char *error, size_t room);
 static struct question *find_question(
@@ -199,13 +203,14 @@ static int begin(struct resolver *resolver, const struct config *config, char *e
  */
 static int set_options(struct ub_ctx *unbound)
 {
-	static const struct {
+	char sockets[24];
+	const struct {
 		const char *option, *value;
 	} options[] = {
 		{ "do-not-query-localhost:", "no" }, /* a forwarder on this machine is usual */
 		{ "unblock-lan-zones:", "yes" },
-		{ "outgoing-range:", SOCKETS_MAX },
-		{ "num-queries-per-thread:", SOCKETS_MAX },
+		{ "outgoing-range:", sockets },
+		{ "num-queries-per-thread:", sockets },
 		{ "outgoing-num-tcp:", "32" },
 		{ "msg-cache-size:", "16m" },
 		{ "rrset-cache-size:", "32m" },
@@ -218,6 +223,7 @@ static int set_options(struct ub_ctx *unbound)
 		{ "val-log-level:", "0" },
 	};
 
+	snprintf(sockets, sizeof sockets, "%zu", sockets_allowed());
 	ub_ctx_debugout(unbound, NULL);
 	ub_ctx_debuglevel(unbound, 0);
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
@@ -225,6 +231,16 @@ static int set_options(struct ub_ctx *unbound)
 			return -1;
 	}
 	return 0;
+}
+
+/* libunbound waits for a socket that it may have; one that the system refuses is an error to it. */
+static size_t sockets_allowed(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur / 2 > SOCKETS_MAX)
+		return SOCKETS_MAX;
+	return files.rlim_cur / 2;
 }
 
 static int set_servers(
