@@ -201,8 +201,8 @@ static enum flow capable(struct approach *a)
 	if (!needs_tls(a))
 		return go(a, &step_log_in);
 	outcome_say(&what, 454, "4.7.4", "starttls-missing",
-	    "%s does not offer STARTTLS, and %s demands TLS (level %s): nothing was sent",
-	    a->dialogue.who, tls_demand_name(a->order.host->tls.demand),
+	    "%s does not offer STARTTLS, and TLS is required by %s (level %s): nothing was sent",
+	    a->dialogue.who, tls_demand_words(a->order.host->tls.demand),
 	    tls_level_name(a->order.host->tls.level));
 	return troubled(a, POINT_STARTTLS, &what, false);
 }

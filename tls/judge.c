@@ -91,10 +91,10 @@ static bool find_method(
 	}
 	if (!is_met)
 		outcome_say(refusal, 454, "4.7.5", "dane-missing",
-		    "The server has %s, and tls=%s by %s rule accepts nothing else",
+		    "The server has %s, and tls=%s by %s accepts nothing else",
 		    r->tlsa_unusable || r->n_tlsa > 0 ? "TLSA records, none of them usable"
 						      : "no TLSA records",
-		    tls_level_name(r->level), tls_demand_name(r->demand));
+		    tls_level_name(r->level), tls_demand_words(r->demand));
 	return is_met;
 }
 
@@ -141,8 +141,8 @@ static bool prepare_pkix(struct judge *j, struct tls_context *context, struct ou
 		return true;
 	name_rule(j, "name", name);
 	outcome_say(refusal, 454, "4.7.5", name,
-	    "tls=%s by %s rule names no host that the certificate could be for",
-	    tls_level_name(r->level), tls_demand_name(r->demand));
+	    "tls=%s by %s names no host that the certificate could be for",
+	    tls_level_name(r->level), tls_demand_words(r->demand));
 	return false;
 }
 
@@ -218,8 +218,8 @@ void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct t
 	outcome_ok(verdict);
 	if (exhibit->chain == NULL && !takes_anybody)
 		outcome_say(verdict, 454, "4.7.5", "tls-no-certificate",
-		    "The server showed no certificate, and tls=%s by %s rule asks for one",
-		    tls_level_name(r->level), tls_demand_name(r->demand));
+		    "The server showed no certificate, and tls=%s by %s asks for one",
+		    tls_level_name(r->level), tls_demand_words(r->demand));
 	if (exhibit->chain == NULL)
 		return;
 	verifier_run(j->verifier, exhibit->chain, &found);
@@ -240,8 +240,8 @@ void judge_decide(struct judge *j, const struct judge_exhibit *exhibit, struct t
 	} else if (exhibit->is_weak) {
 		outcome_say(verdict, 454, "4.7.5", "tls-handshake",
 		    "TLS handshake failed: cipher, keys or signature of the connection (%s, %s) are "
-		    "too weak for tls=%s by %s rule",
-		    e->protocol, e->cipher, tls_level_name(r->level), tls_demand_name(r->demand));
+		    "too weak for tls=%s by %s",
+		    e->protocol, e->cipher, tls_level_name(r->level), tls_demand_words(r->demand));
 	} else {
 		note_finding(j, &found, e);
 	}
@@ -292,8 +292,8 @@ static void refuse(
 	print_required(j, required, sizeof required);
 	outcome_say(verdict, 454, "4.7.5", name,
 	    "Server certificate not accepted, %s: presented \"%s\" issued by \"%s\" (SHA-256 %s); "
-	    "required by %s rule, tls=%s: %s",
-	    why, e->subject, e->issuer, e->fingerprint, tls_demand_name(r->demand),
+	    "required by %s, tls=%s: %s",
+	    why, e->subject, e->issuer, e->fingerprint, tls_demand_words(r->demand),
 	    tls_level_name(r->level), required);
 }
 

@@ -10,7 +10,13 @@ static const char *const level_names[] = {
 };
 
 static const char *const demand_names[] = {
-#define X(symbol, word) [symbol] = word,
+#define X(symbol, word, words) [symbol] = word,
+	TLS_DEMANDS(X)
+#undef X
+};
+
+static const char *const demand_words[] = {
+#define X(symbol, word, words) [symbol] = words,
 	TLS_DEMANDS(X)
 #undef X
 };
@@ -23,6 +29,11 @@ const char *tls_level_name(enum tls_level level)
 const char *tls_demand_name(enum tls_demand demand)
 {
 	return demand_names[demand];
+}
+
+const char *tls_demand_words(enum tls_demand demand)
+{
+	return demand_words[demand];
 }
 
 bool tls_level_parse(const char *word, enum tls_level *level)

@@ -25,27 +25,31 @@ enum tls_level {
 #undef X
 };
 
-/* X(symbol, word): by whose demand */
+/* X(symbol, word, the same in a sentence): by whose demand */
 #define TLS_DEMANDS(X)                                                                             \
-	X(DEMAND_DEFAULT, "default")                                                               \
-	X(DEMAND_PARTNER, "partner")                                                               \
-	X(DEMAND_EXCEPTION, "exception") /* of a partner rule, until its end */                    \
-	X(DEMAND_ROUTE, "route")         /* the operator's own next hop */                         \
-	X(DEMAND_ACCOUNT, "account")                                                               \
-	X(DEMAND_REQUIRETLS, "requiretls")                                                         \
-	X(DEMAND_TLS_OPTIONAL,                                                                     \
-	    "tls-required-no") /* RFC 8689 3: the sender waives DANE, MTA-STS */                   \
-	X(DEMAND_DANE, "dane")                                                                     \
-	X(DEMAND_MTA_STS, "mta-sts")
+	X(DEMAND_DEFAULT, "default", "the default")                                                \
+	X(DEMAND_PARTNER, "partner", "partner rule")                                               \
+	/* of a partner rule, until its end */                                                     \
+	X(DEMAND_EXCEPTION, "exception", "partner's exception")                                    \
+	X(DEMAND_ROUTE, "route", "route") /* the operator's own next hop */                        \
+	X(DEMAND_ACCOUNT, "account", "tls-floor of the account")                                   \
+	X(DEMAND_REQUIRETLS, "requiretls", "REQUIRETLS")                                           \
+	/* RFC 8689 3: the sender waives DANE, MTA-STS */                                          \
+	X(DEMAND_TLS_OPTIONAL, "tls-required-no", "TLS-Required: No")                              \
+	X(DEMAND_DANE, "dane", "TLSA records")                                                     \
+	X(DEMAND_MTA_STS, "mta-sts", "MTA-STS policy")
 
 enum tls_demand {
-#define X(symbol, word) symbol,
+#define X(symbol, word, words) symbol,
 	TLS_DEMANDS(X)
 #undef X
 };
 
 const char *tls_level_name(enum tls_level level);
 const char *tls_demand_name(enum tls_demand demand);
+
+/* For a sentence: "required by partner rule". */
+const char *tls_demand_words(enum tls_demand demand);
 
 /* false if the word is none of ours. */
 bool tls_level_parse(const char *word, enum tls_level *level);

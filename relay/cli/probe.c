@@ -247,8 +247,8 @@ static enum flow go_plain(struct probe *p, const char *why)
 {
 	if (!tls_requirement_allows_plaintext(&p->host.tls))
 		outcome_say(&p->finding->verdict, 454, "4.7.4", "starttls-missing",
-		    "%s %s, and %s demands TLS (level %s)", p->dialogue.who, why,
-		    tls_demand_name(p->host.tls.demand), tls_level_name(p->host.tls.level));
+		    "%s %s, and TLS is required by %s (level %s)", p->dialogue.who, why,
+		    tls_demand_words(p->host.tls.demand), tls_level_name(p->host.tls.level));
 	p->step = &step_judge;
 	return FLOW_GO;
 }

@@ -128,7 +128,7 @@ int cli_status(struct cli *cli)
 	    cli_number(end, "messages"), cli_number(end, "recipients_waiting"),
 	    cli_number(end, "bytes"), cli_number(end, "segments"));
 	printf("deliveries %" JSON_INTEGER_FORMAT " under way, %" JSON_INTEGER_FORMAT
-	       " sites do not answer\n",
+	       " sites are left alone for a while\n",
 	    cli_number(end, "deliveries"), cli_number(end, "sites_down"));
 	printf("storage    %s, %" JSON_INTEGER_FORMAT " MB free\n", cli_text(end, "storage"),
 	    cli_number(end, "free_bytes") >> 20);

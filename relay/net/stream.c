@@ -517,8 +517,8 @@ void stream_judge(const struct stream *s, const struct tls_requirement *requirem
 	outcome_ok(verdict);
 	if (!tls_requirement_allows_plaintext(requirement))
 		outcome_say(verdict, 454, "4.7.4", "starttls-missing",
-		    "The connection is in plaintext, and tls=%s by %s rule does not accept that",
-		    tls_level_name(requirement->level), tls_demand_name(requirement->demand));
+		    "The connection is in plaintext, and tls=%s by %s does not accept that",
+		    tls_level_name(requirement->level), tls_demand_words(requirement->demand));
 }
 
 const char *stream_end_text(const struct stream *s)

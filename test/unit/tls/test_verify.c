@@ -184,6 +184,7 @@ static void t24_refusals_explain(void **state)
 	r.demand = DEMAND_MTA_STS;
 	outcome = chains_attempt(chains.servers[STRANGER], &r, &e);
 	assert_string_equal(outcome.name, "tls-name");
+	assert_non_null(strstr(outcome.text, "required by MTA-STS policy, tls=secure: "));
 	outcome = chains_attempt(chains.servers[SELF], &r, &e);
 	assert_string_equal(outcome.name, "tls-untrusted");
 	r.n_names = 0;
