@@ -247,7 +247,7 @@ static void unknown(struct reading *r, const cfg_opt_t *table, const char *name,
 		n++;
 	}
 	nearest = suggest_nearest(key, known, n);
-	if (!tell_home(r, key, name, word))
+	if (key[0] != PROOF_SPOILED && !tell_home(r, key, name, word))
 		findings_add(r->findings, FINDING_ERROR, word.line, "unknown key '%s'%s%s%s%s%s%s",
 		    key, name == NULL ? "" : " in '", name == NULL ? "" : name,
 		    name == NULL ? "" : "'", nearest == NULL ? "" : ": did you mean '",

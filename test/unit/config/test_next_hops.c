@@ -385,6 +385,8 @@ static void one_mistake_is_told_once(void **state)
 		PARTNER("tls = secure mx = {*.b.example}"),
 		PARTNER("tls = secure mx = {'mx.*.b.example'}"),
 		PARTNER("tls = *"),
+		PARTNER("m* = {b.example} tls = verify"),
+		"s*t = x\n",
 		PARTNER("mode = observ\ntls = verify"),
 		EXCEPTION("until = 2026-12-01T18:00+01:00 tls = may reason = x"),
 		EXCEPTION("until = 2026-12-01 tls = may reason = a*"),
