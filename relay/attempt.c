@@ -94,6 +94,7 @@ static enum flow troubled(
 static void pass_over(struct attempt *a, enum point point);
 static bool take_kept(struct attempt *a);
 static const struct plan_host *host(const struct attempt *a);
+static bool is_outdated(const struct attempt *a);
 static bool needs_tls(const struct attempt *a);
 static uint64_t recipients_max(const struct attempt *a);
 static void pass_time(struct attempt *a, int64_t *spent_ms);
@@ -223,7 +224,7 @@ static enum flow approach(struct attempt *a)
 		.hurries = a->job.hurries };
 	int64_t spent_ms = clock_monotonic_ms() - a->started_ms;
 
-	if (a->is_leaving)
+	if (is_outdated(a))
 		return go(a, &step_left);
 	if (a->address == host(a)->n_addresses)
 		return go(a, &step_next_host);
@@ -301,6 +302,8 @@ static enum flow transact(struct attempt *a)
 		.is_reused = a->connection->is_reused,
 		.requires_tls = offer_has_requiretls(a->connection, a->job.message) };
 
+	if (is_outdated(a))
+		return go(a, &step_left);
 	/* Whatever happened on the way: this is the only door to MAIL. */
 	assert(!needs_tls(a));
 	verdicts_choose(&a->verdicts, recipients_max(a));
@@ -337,8 +340,6 @@ static enum flow transacted(struct attempt *a)
 	if (result->is_over || result->is_stale)
 		return troubled(a, result->point, &result->trouble, result->is_over);
 	assert(has_settled); /* each settles one at least, so this comes to an end */
-	if (a->is_leaving)
-		return go(a, &step_left);
 	if (connection_takes_more(a->connection))
 		return go(a, &step_transact);
 	/* RFC 9422 4.1: the rest over another; one that took its share is not one in vain. */
@@ -379,6 +380,7 @@ static enum flow overdue(struct attempt *a)
 /* Not tried: by their outcome it is seen. */
 static enum flow left(struct attempt *a)
 {
+	a->is_leaving = true;
 	leave(a, false);
 	return finish(a);
 }
@@ -440,6 +442,14 @@ static void pass_over(struct attempt *a, enum point point)
 static const struct plan_host *host(const struct attempt *a)
 {
 	return &a->plan.hosts[a->n_hosts - 1];
+}
+
+/* What the operator has written holds no more: begun now, mail would go as an exception allowed. */
+static bool is_outdated(const struct attempt *a)
+{
+	int64_t ends_ms = a->plan.exception_ends_ms;
+
+	return a->is_leaving || (ends_ms != 0 && clock_monotonic_ms() >= ends_ms);
 }
 
 static bool needs_tls(const struct attempt *a)

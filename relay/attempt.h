@@ -47,7 +47,8 @@ struct attempt_result {
 	const char *host;     /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
 	const char *evidence; /* as evidence_print() says it; "" if there was no host to try */
 	const struct outcome *outcomes; /* one for each recipient of the message; its code is 0 for
-					 * one who was not tried: see attempt_leave() */
+					 * one who was not tried, and is to be given to another attempt: see
+					 * attempt_leave(); or an exception has ended */
 	size_t n_outcomes;
 	const struct tls_count *counts;
 	size_t n_counts;

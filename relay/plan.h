@@ -67,6 +67,7 @@ struct plan {
 	char partner[DOMAIN_MAX]; /* the rule that applies, as it is written; "" for none */
 	char exception
 	    [256]; /* in force: "until 2026-12-01T00:00:00Z, tls=encrypt (ticket 123)"; "" */
+	int64_t exception_ends_ms; /* monotonic; then it is another plan. 0 for none */
 	enum security mx_security;
 	bool mx_implicit; /* no MX: the domain itself is the host, RFC 5321 5.1 */
 	struct plan_host *hosts;

@@ -49,6 +49,7 @@ static void tell(const struct route_scene *scene, struct plan *plan)
 {
 	const struct route_question *question = scene->question;
 	const struct facts *facts = scene->facts;
+	int64_t now_ms = clock_monotonic_ms();
 
 	text_copy(plan->domain, sizeof plan->domain, question->domain);
 	text_copy(plan->next_hop, sizeof plan->next_hop, facts->domain);
@@ -64,10 +65,13 @@ static void tell(const struct route_scene *scene, struct plan *plan)
 	}
 	if (scene->partner != NULL)
 		snprintf(plan->partner, sizeof plan->partner, "%s", scene->partner->name);
+	if (scene->exception != NULL)
+		plan->exception_ends_ms =
+		    now_ms + (scene->exception->until_s - question->now_s) * 1000;
 	route_print_exception(scene->exception, plan->exception, sizeof plan->exception);
 	plan->mx_security = facts->mx.security;
 	plan->mx_implicit = facts->implicit_mx;
-	plan->valid_until_ms = clock_monotonic_ms() + valid_s(scene) * 1000;
+	plan->valid_until_ms = now_ms + valid_s(scene) * 1000;
 	outcome_ok(&plan->refusal);
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "attempt_stage.h"
+#include "relay/base/clock.h"
 #include "relay/base/log.h"
 
 struct scene {
@@ -342,6 +343,36 @@ static void test_no_lookup(void **state)
 	act_end(&act);
 }
 
+/* T24: an exception ends while a server lets us wait: nothing more goes by it, and a new plan is made. */
+static void test_exception_ends_under_way(void **state)
+{
+	const struct scene waits = { .name = "waits",
+		HOSTS({ SCRIPTS(LINES("~")) }, { NOBODY }),
+		.falls_silent = true,
+		.n_recipients = 2 };
+	const struct scene speaks = { .name = "speaks",
+		HOSTS({ SCRIPTS(LINES("> 220 hi", "= EHLO relay.example.org", "~")) }),
+		.n_recipients = 2 };
+
+	for (int i = 0; i < 2; i++) {
+		struct act act;
+		int64_t ends_ms;
+
+		set_stage(&act, *state, i == 0 ? &waits : &speaks);
+		ends_ms = act.plan.exception_ends_ms = clock_monotonic_ms() + 100;
+		act_attempt(&act, 0);
+		while (i == 1 && clock_monotonic_ms() < ends_ms)
+			loop_run_once(act.loop, false);
+		if (i == 1)
+			peer_say(act.peers[0], "250 mx");
+		loop_run(act.loop);
+		assert_int_equal(act.outcomes[0].code, 0);
+		assert_int_equal(act.outcomes[1].code, 0);
+		assert_int_equal(act.feedback, SCHEDULE_NOT_TRIED);
+		act_end(&act);
+	}
+}
+
 static void test_longest(void **state)
 {
 	const struct scene slow = {
@@ -517,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_refused_plan),
 		cmocka_unit_test(a_refused_plan_is_counted),
 		cmocka_unit_test(test_no_lookup),
+		cmocka_unit_test(test_exception_ends_under_way),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_watches),
 		cmocka_unit_test(test_login),

@@ -267,6 +267,8 @@ static void test_plan_is_valid_as_long_as_its_parts(void **state)
 		route_find_set(&lives[i].setting, &facts, 0, &plan);
 		assert_true(plan.valid_until_ms >= before + lives[i].seconds * 1000);
 		assert_true(plan.valid_until_ms <= clock_monotonic_ms() + lives[i].seconds * 1000);
+		assert_true(plan.exception_ends_ms ==
+			    (lives[i].setting.partner != NULL ? plan.valid_until_ms : 0));
 		plan_finish(&plan);
 		facts_finish(&facts);
 	}
