@@ -15,5 +15,7 @@
  */
 bool tlsa_is_usable(const struct tlsa_record *record);
 
+enum { TLSA_TEXT_MAX = 96 }; /* enough of a record for a person to know it by */
+
 /* "3 1 1 0123abcd..." with the data cut to what fits. */
 void tlsa_print(const struct tlsa_record *record, char *text, size_t room);

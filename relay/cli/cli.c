@@ -257,6 +257,15 @@ void cli_print_json(json_t *object)
 	json_decref(object);
 }
 
+json_t *cli_refusal_to_json(const struct outcome *outcome)
+{
+	if (outcome_is_ok(outcome))
+		return json_null();
+	return json_pack("{s:s, s:i, s:s, s:s, s:s}", "class", outcome_class_name(outcome->class),
+	    "code", outcome->code, "enhanced", outcome->enhanced, "name", outcome->name, "text",
+	    outcome->text);
+}
+
 json_t *cli_texts_to_json(char *const *texts, size_t n)
 {
 	json_t *array = json_array();

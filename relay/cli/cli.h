@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "config/config.h"
+#include "relay/base/outcome.h"
 
 enum { CLI_PROBLEMS = 1 }; /* it was checked, and there are problems */
 
@@ -76,6 +77,9 @@ struct config *cli_load_unfinished(const struct cli *cli, int *status);
 
 /* One line of --json output; takes the object over. */
 void cli_print_json(json_t *object);
+
+/* null if it is no refusal; the caller's. */
+json_t *cli_refusal_to_json(const struct outcome *outcome);
 
 /* An array of strings; the caller's. */
 json_t *cli_texts_to_json(char *const *texts, size_t n);

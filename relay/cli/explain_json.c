@@ -7,8 +7,6 @@
 #include "relay/cli/resolve.h"
 #include "tls/dane.h"
 
-enum { TLSA_TEXT_MAX = 96 };
-
 static json_t *grant_to_json(const struct explanation *e);
 static json_t *route_to_json(const struct explanation *e);
 static json_t *policy_to_json(const struct explanation *e);
@@ -16,7 +14,6 @@ static json_t *partner_to_json(const struct explanation *e);
 static json_t *host_to_json(const struct plan_host *host);
 static json_t *requirement_to_json(const struct tls_requirement *tls);
 static json_t *watches_to_json(const struct plan_host *host);
-static json_t *refusal_to_json(const struct outcome *outcome);
 
 json_t *explain_to_json(const struct explanation *e)
 {
@@ -32,8 +29,8 @@ json_t *explain_to_json(const struct explanation *e)
 	    security_name(plan->mx_security), "mx_implicit", plan->mx_implicit, "impaired",
 	    plan->is_impaired, "requiretls", plan->needs_requiretls, "tls_required_no",
 	    e->wish.tls_optional, "route", route_to_json(e), "policy", policy_to_json(e), "partner",
-	    partner_to_json(e), "hosts", hosts, "refusal", refusal_to_json(&plan->refusal), "goes",
-	    explain_is_well(e), "decision", decision);
+	    partner_to_json(e), "hosts", hosts, "refusal", cli_refusal_to_json(&plan->refusal),
+	    "goes", explain_is_well(e), "decision", decision);
 	if (plan->sts.problem != STS_PROBLEM_NONE)
 		json_object_set_new(object, "policy_problem", json_string(plan->sts.why));
 	if (e->grant != NULL)
@@ -55,7 +52,7 @@ static json_t *grant_to_json(const struct explanation *e)
 	    grant->domain != NULL
 		? cli_texts_to_json(grant->domain->selectors, grant->domain->n_selectors)
 		: json_array(),
-	    "refusal", refusal_to_json(&grant->refusal));
+	    "refusal", cli_refusal_to_json(&grant->refusal));
 }
 
 /* null: by MX. */
@@ -113,7 +110,7 @@ static json_t *host_to_json(const struct plan_host *host)
 		answer_status_name(host->tlsa_status), "tlsa_security",
 		security_name(host->tlsa_security), "tlsa_base", host->tlsa_base, "tlsa_published",
 		(int)host->n_tlsa_published, "tlsa_policy", host->has_tlsa_policy, "watches",
-		watches_to_json(host), "unusable", refusal_to_json(&host->unusable)));
+		watches_to_json(host), "unusable", cli_refusal_to_json(&host->unusable)));
 	return object;
 }
 
@@ -142,18 +139,8 @@ static json_t *watches_to_json(const struct plan_host *host)
 
 		/* By whom it is watched; the requirement says who would demand it. */
 		json_object_set_new(object, "watch", json_string(tls_demand_name(watch->demand)));
-		json_object_set_new(object, "unusable", refusal_to_json(&watch->unusable));
+		json_object_set_new(object, "unusable", cli_refusal_to_json(&watch->unusable));
 		json_array_append_new(watches, object);
 	}
 	return watches;
-}
-
-/* null if nothing is refused. */
-static json_t *refusal_to_json(const struct outcome *outcome)
-{
-	if (outcome_is_ok(outcome))
-		return json_null();
-	return json_pack("{s:s, s:i, s:s, s:s, s:s}", "class", outcome_class_name(outcome->class),
-	    "code", outcome->code, "enhanced", outcome->enhanced, "name", outcome->name, "text",
-	    outcome->text);
 }

@@ -10,7 +10,7 @@
 #include "relay/cli/resolve.h"
 #include "tls/dane.h"
 
-enum { TLSA_TEXT_MAX = 96, HOUR_S = 3600, DAY_S = 86400 };
+enum { HOUR_S = 3600, DAY_S = 86400 };
 
 static void print_grant(const struct explanation *e);
 static void print_next_hop(const struct explanation *e);

@@ -19,7 +19,6 @@ static json_t *host_to_json(const struct survey *survey, const struct survey_hos
 static json_t *address_to_json(const struct survey_host *host, const struct probe_finding *f);
 static json_t *evidence_to_json(const struct tls_evidence *e);
 static json_t *watch_to_json(const struct plan_watch *watch, const struct outcome *outcome);
-static json_t *outcome_to_json(const struct outcome *outcome);
 static json_t *domain_to_json(const struct survey *survey, const json_t *warnings);
 static json_t *policy_to_json(const struct sts_finding *sts);
 
@@ -165,7 +164,7 @@ static json_t *host_to_json(const struct survey *survey, const struct survey_hos
 	    survey->plan->domain, "host", host->host->name, "preference",
 	    (int)host->host->preference, "level", tls_level_name(tls->level), "demand",
 	    tls_demand_name(tls->demand), "accepted", outcome_is_ok(&host->verdict), "refusal",
-	    outcome_to_json(&host->verdict), "would_refuse", outcome_to_json(&host->would),
+	    cli_refusal_to_json(&host->verdict), "would_refuse", cli_refusal_to_json(&host->would),
 	    "addresses", addresses, "warnings", host->warnings);
 }
 
@@ -177,9 +176,9 @@ static json_t *address_to_json(const struct survey_host *host, const struct prob
 		json_array_append_new(watches, watch_to_json(&host->watches[i], &f->watches[i]));
 	return json_pack("{s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "peer", f->peer, "reached",
 	    f->is_reached, "accepted", outcome_is_ok(&f->verdict), "plaintext",
-	    outcome_is_ok(&f->verdict) && !f->is_secure, "refusal", outcome_to_json(&f->verdict),
-	    "evidence", f->is_secure ? evidence_to_json(&f->evidence) : json_null(), "watches",
-	    watches);
+	    outcome_is_ok(&f->verdict) && !f->is_secure, "refusal",
+	    cli_refusal_to_json(&f->verdict), "evidence",
+	    f->is_secure ? evidence_to_json(&f->evidence) : json_null(), "watches", watches);
 }
 
 static json_t *evidence_to_json(const struct tls_evidence *e)
@@ -202,16 +201,7 @@ static json_t *watch_to_json(const struct plan_watch *watch, const struct outcom
 
 	return json_pack("{s:s, s:s, s:s?, s:b, s:o}", "demand", tls_demand_name(watch->demand),
 	    "level", tls_level_name(watch->tls.level), "sni", watch->tls.sni, "passes",
-	    outcome_is_ok(first), "refusal", outcome_to_json(first));
-}
-
-/* null if it is no refusal. */
-static json_t *outcome_to_json(const struct outcome *outcome)
-{
-	if (outcome_is_ok(outcome))
-		return json_null();
-	return json_pack("{s:i, s:s, s:s, s:s}", "code", outcome->code, "enhanced",
-	    outcome->enhanced, "name", outcome->name, "text", outcome->text);
+	    outcome_is_ok(first), "refusal", cli_refusal_to_json(first));
 }
 
 static json_t *domain_to_json(const struct survey *survey, const json_t *warnings)
@@ -227,7 +217,7 @@ static json_t *domain_to_json(const struct survey *survey, const json_t *warning
 	    (int)survey->n_refused, "would_refuse", (int)survey->n_would_refuse, "partner",
 	    survey->partner == NULL ? NULL : survey->partner->name, "mode", mode, "exception",
 	    plan->exception[0] != '\0' ? plan->exception : NULL, "policy",
-	    policy_to_json(&plan->sts), "refusal", outcome_to_json(&plan->refusal), "warnings",
+	    policy_to_json(&plan->sts), "refusal", cli_refusal_to_json(&plan->refusal), "warnings",
 	    warnings);
 }
 

@@ -14,7 +14,6 @@
 enum {
 	DAY_S = 86400,
 	CERTIFICATE_DAYS = 14, /* before its end */
-	TLSA_TEXT_MAX = 96,
 };
 
 static void warn_of_addresses(const struct survey_host *host, json_t *warnings);
