@@ -99,6 +99,7 @@ static bool needs_tls(const struct attempt *a);
 static uint64_t recipients_max(const struct attempt *a);
 static void pass_time(struct attempt *a, int64_t *spent_ms);
 static void leave(struct attempt *a, bool is_over);
+static void drop_under_way(struct attempt *a);
 
 struct attempt *attempt_start(const struct attempt_house *house, const struct attempt_job *job,
     struct plan *plan, attempt_done *done, void *arg)
@@ -178,6 +179,7 @@ static enum flow plan_hosts(struct attempt *a)
 		outcome_say(&why, 451, "4.4.3", "lookup-unavailable",
 		    "The DNS could not be asked about %s: our own resolver does not answer",
 		    a->job.domain);
+		record_nothing(a->record, &why);
 		verdicts_settle_all(&a->verdicts, &why);
 		return finish(a);
 	}
@@ -329,7 +331,8 @@ static enum flow transacted(struct attempt *a)
 	bool has_settled = verdicts_take(&a->verdicts, result);
 
 	pass_time(a, &a->result.delays.transfer_ms);
-	a->record->is_final = a->record->is_final || has_settled;
+	if (has_settled)
+		record_settle(a->record);
 	a->connection->left_open = result->left_open;
 	if (a->verdicts.n_left == 0 && !result->is_over)
 		return go(a, &step_part);
@@ -355,6 +358,8 @@ static enum flow all_tried(struct attempt *a)
 	struct outcome what;
 
 	search_outcome(&a->search, !a->is_cut_short, &what);
+	if (a->search.n == 0)
+		record_nothing(a->record, &what);
 	verdicts_settle_all(&a->verdicts, &what);
 	return finish(a);
 }
@@ -369,10 +374,16 @@ static enum flow part(struct attempt *a)
 static enum flow overdue(struct attempt *a)
 {
 	struct outcome what;
+	bool was_connected = a->connection != NULL;
 
+	drop_under_way(a);
 	outcome_say(&what, 451, "4.4.7", "attempt-too-long",
 	    "The attempt took longer than %lld s and was given up",
 	    (long long)a->house->patience->longest_ms / 1000);
+	/* As far as it had come; with a connection that is on record. */
+	if (a->n_hosts > 0 && !was_connected)
+		record_given_up(a->record, &a->plan, host(a), &what);
+	record_keep(a->record);
 	verdicts_settle_all(&a->verdicts, &what);
 	return finish(a);
 }
@@ -409,12 +420,14 @@ static enum flow troubled(
 		a->wants_fresh = true;
 		return go(a, &step_approach);
 	case DECISION_NEXT_ADDRESS:
-		search_note(&a->search, &incident);
+		if (search_note(&a->search, &incident))
+			record_keep(a->record);
 		leave(a, is_over);
 		pass_over(a, point);
 		return go(a, &step_approach);
 	case DECISION_SETTLE_ALL:
 		search_note(&a->search, &incident);
+		record_keep(a->record);
 		verdicts_settle_all(&a->verdicts, what);
 		leave(a, is_over);
 		return finish(a);
@@ -503,7 +516,6 @@ static void on_deadline(void *arg)
 {
 	struct attempt *a = arg;
 
-	drop_under_way(a);
 	a->step = &step_overdue;
 	run(a);
 }
@@ -528,6 +540,8 @@ static void run(void *arg)
 	assert(a->verdicts.n_left == 0 || a->is_leaving);
 	pass_time(a, &a->result.delays.setup_ms);
 	a->result.feedback = feedback(a);
+	if (a->record->evidence[0] == '\0')
+		record_keep(a->record); /* nothing was more telling than the last */
 	a->result.host = a->record->host;
 	a->result.evidence = a->record->evidence;
 	a->result.counts = a->record->counts;

@@ -44,8 +44,8 @@ struct attempt_result {
 	enum schedule_feedback feedback;
 
 	/* All of these are gone on return. */
-	const char *host;     /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
-	const char *evidence; /* as evidence_print() says it; "" if there was no host to try */
+	const char *host;     /* "mx.example[192.0.2.1]:25", whose word counts; "" if none */
+	const char *evidence; /* as evidence_print() says it */
 	const struct outcome *outcomes; /* one for each recipient of the message; its code is 0 for
 					 * one who was not tried, and is to be given to another attempt: see
 					 * attempt_leave(); or an exception has ended */

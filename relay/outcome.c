@@ -148,14 +148,16 @@ static bool is_early_input(const struct outcome *what)
 
 /* ---- many hosts ---- */
 
-void search_note(struct search *search, const struct incident *i)
+bool search_note(struct search *search, const struct incident *i)
 {
 	struct outcome what = *i->what;
+	bool is_telling;
 
 	make_temporary(i, &what);
 	if (i->requires_tls && is_answer_on_tls(i, &what))
 		make_final(&what);
-	if (is_more_telling(search, &what, i->point)) {
+	is_telling = is_more_telling(search, &what, i->point);
+	if (is_telling) {
 		search->telling = what;
 		search->point = i->point;
 	}
@@ -163,6 +165,7 @@ void search_note(struct search *search, const struct incident *i)
 	search->any_fallback = search->any_fallback || is_passed_by_later(i);
 	search->has_answered = search->has_answered || i->point >= POINT_OFFER;
 	search->any_particular = search->any_particular || is_particular(i);
+	return is_telling;
 }
 
 /* Without TLS, by an attempt after this one. */

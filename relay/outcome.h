@@ -107,8 +107,11 @@ struct search {
 	bool any_particular;    /* some refusal is for what this message asks and others don't */
 };
 
-/* This address or host is passed over. Refusals to encrypt become temporary here. */
-void search_note(struct search *search, const struct incident *incident);
+/*
+ * This address or host is passed over. Refusals to encrypt become temporary here. True if it is the
+ * most telling so far.
+ */
+bool search_note(struct search *search, const struct incident *incident);
 
 /*
  * What those get who are still undecided. Without all of the hosts tried nothing is permanent.

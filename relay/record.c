@@ -11,6 +11,8 @@
 #include "relay/tally.h"
 #include "relay/watch.h"
 
+static void count_unusable(struct record *r, const struct plan *plan, const struct plan_host *host);
+static void say_failed(struct evidence *e, const struct outcome *why);
 static void show(struct record *r, const struct evidence *e, const char *peer);
 static void count(struct record *r, const struct tally_try *try);
 static void print_addresses(
@@ -45,11 +47,23 @@ void record_refused(struct record *r, const struct plan *plan)
 
 	for (size_t i = 0; i < plan->n_hosts; i++)
 		record_unusable(r, plan, &plan->hosts[i]);
-	if (plan->n_hosts == 0)
-		record_unusable(r, plan, &nobody);
+	if (plan->n_hosts > 0)
+		return;
+	count_unusable(r, plan, &nobody);
+	record_nothing(r, &plan->refusal);
 }
 
 void record_unusable(struct record *r, const struct plan *plan, const struct plan_host *host)
+{
+	struct evidence e;
+
+	count_unusable(r, plan, host);
+	evidence_gather(plan, host, NULL, &e);
+	say_failed(&e, &host->unusable);
+	show(r, &e, "");
+}
+
+static void count_unusable(struct record *r, const struct plan *plan, const struct plan_host *host)
 {
 	const struct tally_try try = { .plan = plan,
 		.host = host,
@@ -61,7 +75,30 @@ void record_unusable(struct record *r, const struct plan *plan, const struct pla
 	count(r, &try);
 }
 
-/* Without a connection that is of interest only if nothing better is known. */
+void record_nothing(struct record *r, const struct outcome *why)
+{
+	struct evidence e = { 0 };
+
+	say_failed(&e, why);
+	show(r, &e, "");
+}
+
+/* A refusal of the server's has no name of ours. */
+static void say_failed(struct evidence *e, const struct outcome *why)
+{
+	snprintf(e->failed, sizeof e->failed, "%s", why->name[0] != '\0' ? why->name : "refused");
+}
+
+void record_given_up(struct record *r, const struct plan *plan, const struct plan_host *host,
+    const struct outcome *why)
+{
+	struct evidence e;
+
+	evidence_gather(plan, host, NULL, &e);
+	say_failed(&e, why);
+	show(r, &e, "");
+}
+
 void record_approach(struct record *r, const struct plan *plan, const struct plan_host *host,
     const struct approach_result *result)
 {
@@ -90,11 +127,10 @@ void record_approach(struct record *r, const struct plan *plan, const struct pla
 		}
 		count(r, &try);
 	}
-	if (is_ok || (c == NULL && r->evidence[0] != '\0'))
+	if (is_ok)
 		return;
 	evidence_gather(plan, host, c != NULL ? connection_shown(c) : NULL, &e);
-	snprintf(e.failed, sizeof e.failed, "%s",
-	    result->outcome.name[0] != '\0' ? result->outcome.name : "refused");
+	say_failed(&e, &result->outcome);
 	show(r, &e, result->peer);
 }
 
@@ -119,14 +155,23 @@ void record_use(struct record *r, const struct plan *plan, const struct plan_hos
 /* Into the log always. */
 static void show(struct record *r, const struct evidence *e, const char *peer)
 {
-	char text[EVIDENCE_MAX];
+	evidence_print(e, r->last_evidence);
+	log_info("%s: %s", r->message->id, r->last_evidence);
+	snprintf(r->last_host, sizeof r->last_host, "%s", peer);
+}
 
-	evidence_print(e, text);
-	log_info("%s: %s", r->message->id, text);
+void record_keep(struct record *r)
+{
 	if (r->is_final)
 		return;
-	snprintf(r->host, sizeof r->host, "%s", peer);
-	memcpy(r->evidence, text, sizeof text);
+	memcpy(r->host, r->last_host, sizeof r->host);
+	memcpy(r->evidence, r->last_evidence, sizeof r->evidence);
+}
+
+void record_settle(struct record *r)
+{
+	record_keep(r);
+	r->is_final = true;
 }
 
 /* ---- for TLS reports ---- */

@@ -1,6 +1,6 @@
 /*
- * What an attempt leaves on record of the hosts it has tried: the evidence of the one that counts, in
- * the log that of each; warnings of rules that would have refused what was done; and the counts for
+ * What an attempt leaves on record of the hosts it has tried: the evidence of the one whose word
+ * counts, in the log that of each; warnings of rules that would have refused what was done; and the counts for
  * TLS reports.
  */
 #pragma once
@@ -19,8 +19,10 @@ struct record {
 	const struct message *message;
 	bool counts_tls; /* for reports; never of reports, nor where policies are waived */
 	bool is_final;   /* the host has settled somebody: host and evidence stay its own */
-	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", the last tried; "" if none */
+	char host[OUTCOME_WHO_MAX]; /* "mx.example[192.0.2.1]:25", that counts; "" if none */
 	char evidence[EVIDENCE_MAX];
+	char last_host[OUTCOME_WHO_MAX]; /* the same of the one that was tried last */
+	char last_evidence[EVIDENCE_MAX];
 	struct outcome verdicts[PLAN_WATCHES_MAX]; /* of the watches on the present connection */
 	struct tls_count *counts;
 	size_t n_counts;
@@ -44,3 +46,14 @@ void record_approach(struct record *r, const struct plan *plan, const struct pla
 /* Mail goes over this connection now, fresh or kept. */
 void record_use(struct record *r, const struct plan *plan, const struct plan_host *host,
     const struct connection *c);
+
+/* It was left while we were getting there. */
+void record_given_up(struct record *r, const struct plan *plan, const struct plan_host *host,
+    const struct outcome *why);
+
+/* No host was even tried. */
+void record_nothing(struct record *r, const struct outcome *why);
+
+/* What was put on record last is what counts, until something else is kept, or one has settled somebody. */
+void record_keep(struct record *r);
+void record_settle(struct record *r);

@@ -59,6 +59,28 @@ static const struct scene scenes[] = {
 	{ "nobody there", HOSTS({ NULL }, { NULL }), .n_recipients = 2,
 	    .wanted = { { 451, "connect" } }, .feedback = SCHEDULE_SITE_DOWN,
 	    .evidence = "required=may by=default achieved=none failed=connect host=" },
+	{ "what counts is the record of whose word counts: TLS that fails before a busy host",
+	    HOSTS({ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), DANE_WRONG },
+		{ SCRIPTS(LINES("> 421 busy", "!")), DANE }),
+	    .n_recipients = 1, .wanted = { { 454, "dane-mismatch" } },
+	    .feedback = SCHEDULE_SITE_DOWN, .evidence = "failed=dane-mismatch" },
+	{ "and after one",
+	    HOSTS({ SCRIPTS(LINES("> 421 busy", "!")), DANE },
+		{ SCRIPTS(LINES(HELLO_TLS, "= STARTTLS", "> 220 go", "T")), DANE_WRONG }),
+	    .n_recipients = 1, .wanted = { { 454, "dane-mismatch" } },
+	    .feedback = SCHEDULE_SITE_DOWN, .evidence = "failed=dane-mismatch" },
+	{ "a host that route forbids, and none beside it", HOSTS({ NULL, .unusable = true }),
+	    .n_recipients = 1, .wanted = { { 550, "no-address" } },
+	    .evidence =
+		"required=may by=default achieved=none failed=no-address host=mx.example" },
+	{ "R8: 421 in place of a greeting", HOSTS({ SCRIPTS(LINES("> 421 busy", "!")) }),
+	    .n_recipients = 1, .wanted = { { 421, "busy" } }, .feedback = SCHEDULE_SITE_DOWN,
+	    .evidence = "required=may by=default achieved=none failed=refused host=mx.example" },
+	{ "R9: lost in EHLO", HOSTS({ SCRIPTS(LINES("> 220 hi", "< EHLO", "!")), ENCRYPT }),
+	    .n_recipients = 1, .wanted = { { 451, "connection-lost" } },
+	    .feedback = SCHEDULE_SITE_DOWN,
+	    .evidence =
+		"required=encrypt by=partner achieved=none failed=connection-lost host=mx.example" },
 	{ "a host that route forbids is not dialled", HOSTS({ NULL, .unusable = true }, { TAKES }),
 	    .n_recipients = 1, .wanted = { { 250, "queued" } } },
 	{ "lost in mid-transaction, the next host takes it",
@@ -301,6 +323,7 @@ static void test_refused_plan(void **state)
 	assert_string_equal(act.outcomes[1].name, "null-mx");
 	assert_int_equal(act.feedback, SCHEDULE_SITE_ANSWERED);
 	assert_string_equal(act.host, "");
+	assert_string_equal(act.evidence, "achieved=none failed=null-mx");
 	act_end(&act);
 }
 
@@ -319,6 +342,8 @@ static void a_refused_plan_is_counted(void **state)
 	act_attempt(&act, 0);
 	loop_run(act.loop);
 	assert_string_equal(act.outcomes[0].name, "tlsa-lookup-failed");
+	assert_string_equal(act.evidence, "required=may by=default achieved=none "
+					  "failed=tlsa-lookup-failed host=mx.example");
 	assert_int_equal(act.n_counts, 1);
 	act_end(&act);
 }
@@ -339,6 +364,7 @@ static void test_no_lookup(void **state)
 	assert_string_equal(act.outcomes[0].name, "lookup-unavailable");
 	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
 	assert_int_equal(act.feedback, SCHEDULE_NOT_TRIED);
+	assert_string_equal(act.evidence, "achieved=none failed=lookup-unavailable");
 	asker_destroy(&act.house.lookup);
 	act_end(&act);
 }
@@ -375,20 +401,30 @@ static void test_exception_ends_under_way(void **state)
 
 static void test_longest(void **state)
 {
-	const struct scene slow = {
-		.name = "slow", HOSTS({ SCRIPTS(LINES(HELLO, GROUP1)) }), .n_recipients = 1
+	const struct scene slow[] = {
+		{ "in the dialogue", HOSTS({ SCRIPTS(LINES(HELLO, GROUP1)) }), .n_recipients = 1,
+		    .evidence = "required=may by=default achieved=none host=mx.example" },
+		{ "on the way",
+		    HOSTS({ SCRIPTS(LINES("> 421 busy", "!")) }, { SCRIPTS(LINES("~")), ENCRYPT }),
+		    .n_recipients = 1,
+		    .evidence = "required=encrypt by=partner achieved=none "
+				"failed=attempt-too-long host=mx.example" },
 	};
-	struct patience patience = calm;
-	struct act act;
 
-	set_stage(&act, *state, &slow);
-	patience.longest_ms = 300;
-	act.house.patience = &patience;
-	act_attempt(&act, 0);
-	loop_run(act.loop);
-	assert_string_equal(act.outcomes[0].name, "attempt-too-long");
-	assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
-	act_end(&act);
+	for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+		struct patience patience = calm;
+		struct act act;
+
+		set_stage(&act, *state, &slow[i]);
+		patience.longest_ms = 300;
+		act.house.patience = &patience;
+		act_attempt(&act, 0);
+		loop_run(act.loop);
+		assert_string_equal(act.outcomes[0].name, "attempt-too-long");
+		assert_int_equal(act.outcomes[0].class, OUTCOME_DEFER);
+		assert_string_equal(act.evidence, slow[i].evidence);
+		act_end(&act);
+	}
 }
 
 /* What the log holds since it was opened. */
