@@ -117,7 +117,8 @@ static bool leads_there(struct pool *pool, struct idle *idle, const struct plan 
 	for (size_t i = first; i < host->n_addresses; i++) {
 		if (connection_covers(idle->connection, plan, host, i)) {
 			*at = i;
-			return true;
+			/* What has come in this very moment would be taken for the first reply. */
+			return stream_is_silent(idle->connection->stream);
 		}
 	}
 	return false;

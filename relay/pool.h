@@ -23,7 +23,7 @@ void pool_destroy(struct pool **pool);
 /*
  * A connection to one of the host's addresses, from number first on, that covers what the plan
  * requires of the host (connection_covers()): the caller's now, and *at the address it leads to. NULL
- * if there is none. Of those used within the last second the one with the fewest messages, so that not
+ * if there is none, or its server has just said something or gone. Of those used within the last second the one with the fewest messages, so that not
  * one after the other is used up while there is much to send; otherwise the one used last, so that those
  * there are too many of grow old.
  */

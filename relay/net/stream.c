@@ -6,10 +6,12 @@
 #include "relay/net/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "relay/base/mem.h"
 #include "relay/net/link.h"
@@ -482,6 +484,15 @@ struct evbuffer *stream_input(struct stream *s)
 bool stream_has_input(const struct stream *s)
 {
 	return evbuffer_get_length(s->in) > 0;
+}
+
+bool stream_is_silent(const struct stream *s)
+{
+	char byte;
+
+	return !stream_has_input(s) && !s->has_ended &&
+	       recv(stream_fd(s), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	       errno == EAGAIN;
 }
 
 struct evbuffer *stream_output(struct stream *s)

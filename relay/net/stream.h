@@ -73,6 +73,9 @@ void stream_close(struct stream **stream, int64_t linger_ms, loop_call *gone, vo
 struct evbuffer *stream_input(struct stream *stream);
 bool stream_has_input(const struct stream *stream);
 
+/* Nothing has come that was not taken, no end either, not even what the loop has yet to read. */
+bool stream_is_silent(const struct stream *stream);
+
 /* Put into it; it is sent when the loop turns. */
 struct evbuffer *stream_output(struct stream *stream);
 void stream_send(struct stream *stream, const void *bytes, size_t n);

@@ -470,6 +470,51 @@ static void test_order(void **state)
 	act_end(&act);
 }
 
+/* It closes, or says something, just as the connection is about to be used again. */
+static void R9_R11_what_has_come_but_was_not_read_counts(void **state)
+{
+	static const char *const words[] = { "250 2.0.0 Ok\r\n", "4", NULL };
+	const struct config_delivery config = { .idle_connections = 2,
+		.idle_timeout = 10,
+		.connection_messages = 10,
+		.connection_age = 100 };
+	const struct plan plan = { .valid_until_ms = INT64_MAX };
+	const struct plan_host host = { .name = "mx.example",
+		.tls.level = TLS_MAY,
+		.addresses[0].ipv4 = { .sin_family = AF_INET },
+		.n_addresses = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		struct loop *loop = loop_create();
+		struct pool *pool = pool_create(loop, &config);
+		struct connection *c;
+		int ends[2];
+		size_t at;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+		c = connection_create(stream_create(loop, ends[0]), &host, &host.addresses[0],
+		    "mx.example[0.0.0.0]:25");
+		c->is_ready = true;
+		pool_keep(pool, &c);
+		c = pool_take(pool, &plan, &host, 0, &at);
+		assert_non_null(c);
+		pool_keep(pool, &c);
+		if (words[i] != NULL)
+			assert_int_equal(send(ends[1], words[i], strlen(words[i]), 0),
+			    (ssize_t)strlen(words[i]));
+		else
+			shutdown(ends[1], SHUT_WR);
+		assert_null(pool_take(pool, &plan, &host, 0, &at));
+		for (int turns = 0; turns < 100 && !pool_is_quiet(pool); turns++)
+			loop_run_once(loop, false);
+		assert_true(pool_is_quiet(pool));
+		pool_destroy(&pool);
+		close(ends[1]);
+		loop_destroy(&loop);
+	}
+}
+
 static void on_quiet(void *arg)
 {
 	size_t *n = arg;
@@ -575,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(R9_R11_what_has_come_but_was_not_read_counts),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_covers),
 	};
