@@ -91,6 +91,7 @@ static void on_transacted(const struct transact_result *result, void *arg);
 static void run(void *arg);
 static enum flow troubled(
     struct attempt *a, enum point point, const struct outcome *what, bool is_over);
+static void note_refusal(struct attempt *a);
 static void pass_over(struct attempt *a, enum point point);
 static bool take_kept(struct attempt *a);
 static const struct plan_host *host(const struct attempt *a);
@@ -185,14 +186,27 @@ static enum flow plan_hosts(struct attempt *a)
 	}
 	a->was_tried = true;
 	if (!outcome_is_ok(&a->plan.refusal)) {
-		const struct incident incident = { .point = POINT_ROUTE, .what = &a->plan.refusal };
-
 		record_refused(a->record, &a->plan);
-		search_note(&a->search, &incident);
+		note_refusal(a);
 		verdicts_settle_all(&a->verdicts, &a->plan.refusal);
 		return finish(a);
 	}
 	return go(a, &step_next_host);
+}
+
+/* What is refused for this message's demand alone is no fault of the site. */
+static void note_refusal(struct attempt *a)
+{
+	struct incident incident = { .point = POINT_ROUTE,
+		.what = &a->plan.refusal,
+		.requires_tls = a->plan.needs_requiretls };
+
+	if (a->plan.n_hosts == 0)
+		search_note(&a->search, &incident);
+	for (size_t i = 0; i < a->plan.n_hosts; i++) {
+		incident.demand = a->plan.hosts[i].tls.demand;
+		search_note(&a->search, &incident);
+	}
 }
 
 static enum flow next_host(struct attempt *a)

@@ -225,10 +225,13 @@ static void share_failure(struct job *job, const struct outcome *site_down)
 	job_settle(job);
 }
 
-/* A sender who waives the receiver's TLS policies (RFC 8689 4.2.2) is not held back by them. */
+/*
+ * A sender who waives the receiver's TLS policies (RFC 8689 4.2.2) is not held back by them: a
+ * connection that was lost may have been lost over TLS, one that never was may not.
+ */
 static bool concerns(const struct job *job, const struct outcome *site_down)
 {
-	return !job->job.message.tls_optional || strncmp(site_down->enhanced, "4.7.", 4) != 0;
+	return !job->job.message.tls_optional || strcmp(site_down->enhanced, "4.4.1") == 0;
 }
 
 static void on_start(

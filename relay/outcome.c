@@ -179,7 +179,8 @@ static bool is_passed_by_later(const struct incident *i)
 static bool is_particular(const struct incident *i)
 {
 	if (i->point == POINT_ROUTE)
-		return i->demand == DEMAND_ACCOUNT || i->demand == DEMAND_REQUIRETLS ||
+		return i->requires_tls || i->demand == DEMAND_ACCOUNT ||
+		       i->demand == DEMAND_REQUIRETLS ||
 		       strncmp(i->what->name, "requiretls-", 11) == 0 ||
 		       strcmp(i->what->name, "tls-floor-conflict") == 0;
 	return i->needs_tls && i->point >= POINT_BANNER && i->point <= POINT_TLS &&

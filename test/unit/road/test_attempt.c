@@ -71,8 +71,7 @@ static const struct scene scenes[] = {
 	    .feedback = SCHEDULE_SITE_DOWN, .evidence = "failed=dane-mismatch" },
 	{ "a host that route forbids, and none beside it", HOSTS({ NULL, .unusable = true }),
 	    .n_recipients = 1, .wanted = { { 550, "no-address" } },
-	    .evidence =
-		"required=may by=default achieved=none failed=no-address host=mx.example" },
+	    .evidence = "required=may by=default achieved=none failed=no-address host=mx.example" },
 	{ "R8: 421 in place of a greeting", HOSTS({ SCRIPTS(LINES("> 421 busy", "!")) }),
 	    .n_recipients = 1, .wanted = { { 421, "busy" } }, .feedback = SCHEDULE_SITE_DOWN,
 	    .evidence = "required=may by=default achieved=none failed=refused host=mx.example" },
@@ -348,6 +347,41 @@ static void a_refused_plan_is_counted(void **state)
 	act_end(&act);
 }
 
+/* A destination that is out of reach for one message is not for the others. */
+static void a_refusal_for_one_message_is_no_fault_of_the_site(void **state)
+{
+	static const struct {
+		enum tls_demand demand;
+		bool requires_tls;
+		enum schedule_feedback feedback;
+	} rows[] = {
+		{ DEMAND_PARTNER, false, SCHEDULE_SITE_DOWN },
+		{ DEMAND_DANE, false, SCHEDULE_SITE_DOWN },
+		{ DEMAND_ACCOUNT, false, SCHEDULE_SITE_ANSWERED },
+		{ DEMAND_REQUIRETLS, true, SCHEDULE_SITE_ANSWERED },
+		{ DEMAND_PARTNER, true, SCHEDULE_SITE_ANSWERED },
+	};
+	static const struct host only = { .unusable = true };
+	static const struct scene nobody = { .name = "nobody", .n_recipients = 1 };
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct act act;
+
+		set_stage(&act, *state, &nobody);
+		act_add_host(&act, *state, &only);
+		outcome_say(
+		    &act.plan.hosts[0].unusable, 451, "4.7.5", "dane-required", "no TLSA records");
+		act.plan.hosts[0].tls.demand = rows[i].demand;
+		act.plan.needs_requiretls = rows[i].requires_tls;
+		act.plan.refusal = act.plan.hosts[0].unusable;
+		act_attempt(&act, 0);
+		loop_run(act.loop);
+		assert_string_equal(act.outcomes[0].name, "dane-required");
+		assert_int_equal(act.feedback, rows[i].feedback);
+		act_end(&act);
+	}
+}
+
 /* Without a lookup role nothing is known, and the site is not to blame. */
 static void test_no_lookup(void **state)
 {
@@ -583,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_scenes),
 		cmocka_unit_test(test_refused_plan),
 		cmocka_unit_test(a_refused_plan_is_counted),
+		cmocka_unit_test(a_refusal_for_one_message_is_no_fault_of_the_site),
 		cmocka_unit_test(test_no_lookup),
 		cmocka_unit_test(test_exception_ends_under_way),
 		cmocka_unit_test(test_longest),

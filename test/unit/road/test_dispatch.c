@@ -841,14 +841,13 @@ static void others_share_the_failure_of_a_site(void **state)
 }
 
 /* RFC 8689 5: whoever waives the receiver's TLS policies is not held back by what they refused. */
-static void a_waiver_goes_where_tls_has_failed(void **state)
+static void send_waiver_after(struct scene *s, const struct outcome *failure)
 {
-	struct scene *s = *state;
 	char id[QUEUE_ID_MAX];
 	ipc_result r = result(0, RECIPIENT_WAITING);
 	struct message m;
 
-	outcome_say(&r.outcome, 454, "4.7.5", "dane-mismatch", "no record matches");
+	r.outcome = *failure;
 	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
 	start_with(s, &s->a);
 	UNTIL(s, s->a.n_jobs == 1);
@@ -863,6 +862,23 @@ static void a_waiver_goes_where_tls_has_failed(void **state)
 	assert_true(s->a.jobs[1].tls_optional);
 	finish_job(&s->a, 1, RECIPIENT_DELIVERED);
 	UNTIL(s, s->a.n_kept == 2);
+}
+
+static void a_waiver_goes_where_tls_has_failed(void **state)
+{
+	struct outcome failure;
+
+	outcome_say(&failure, 454, "4.7.5", "dane-mismatch", "no record matches");
+	send_waiver_after(*state, &failure);
+}
+
+/* It may have been TLS that the server did not like. */
+static void a_waiver_goes_where_the_connection_was_lost(void **state)
+{
+	struct outcome failure;
+
+	outcome_say(&failure, 451, "4.4.2", "connection-lost", "while sending STARTTLS");
+	send_waiver_after(*state, &failure);
 }
 
 static void C6_removed_while_it_is_out(void **state)
@@ -1004,6 +1020,7 @@ int main(void)
 		T(what_a_leaving_delivery_has_not_begun_goes_to_the_next),
 		T(others_share_the_failure_of_a_site),
 		T(a_waiver_goes_where_tls_has_failed),
+		T(a_waiver_goes_where_the_connection_was_lost),
 		T(C6_removed_while_it_is_out),
 		T(after_the_end_nothing_goes_out),
 		T(nonsense_from_a_delivery_changes_nothing),
