@@ -2,11 +2,13 @@
  * What the sender's side asks beyond the operator's word and the receiver's policies: the floor of the
  * account, and REQUIRETLS (RFC 8689). Both only raise.
  */
+#include "relay/route_pins.h"
 #include "relay/route_tls.h"
 
 static void raise_to_verify(struct plan_host *host);
 static void refuse_conflict(const struct route_scene *scene, struct plan_host *host);
 static void require_authentication(const struct route_scene *scene, struct plan_host *host);
+static bool is_known_to_rule(const struct route_word *word, const struct tls_requirement *tls);
 static void say_unsure(
     const struct route_scene *scene, const struct plan_host *host, struct outcome *why);
 static bool is_authenticated(const struct tls_requirement *tls);
@@ -73,17 +75,24 @@ static void require_authentication(const struct route_scene *scene, struct plan_
 
 /*
  * A policy in testing has been authenticated as one that is enforced, and its list of hosts likewise.
- * RFC 8689 2 knows nothing else; but "secure" and "fingerprint" of a partner do not care for what name
- * the MX records gave, so the operator's word stands for theirs.
+ * RFC 8689 2 knows nothing else; but where a partner's rule names its trust itself it does not matter
+ * what name the MX records gave, so the operator's word stands for theirs.
  */
 bool route_host_is_sure(
     const struct route_scene *scene, const struct route_word *word, const struct plan_host *host)
 {
 	const struct sts_finding *sts = route_sts(scene);
 
-	return route_hosts_are_sure(scene, word) || host->tls.level == TLS_SECURE ||
-	       host->tls.level == TLS_FINGERPRINT ||
+	return route_hosts_are_sure(scene, word) || is_known_to_rule(word, &host->tls) ||
 	       (sts != NULL && sts_policy_allows(&sts->policy, host->name));
+}
+
+static bool is_known_to_rule(const struct route_word *word, const struct tls_requirement *tls)
+{
+	if (word->partner == NULL || tls->demand != word->demand)
+		return false;
+	return tls->level == TLS_SECURE || tls->level == TLS_FINGERPRINT ||
+	       (tls->level == TLS_VERIFY && route_has_pins(word->partner, tls->level));
 }
 
 /*

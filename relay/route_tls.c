@@ -103,8 +103,7 @@ static bool proves_an_unsure_host(
     const struct route_scene *scene, const struct route_word *word, const struct plan_host *host)
 {
 	const struct tls_requirement *tls = &host->tls;
-	bool proves_host = (tls->level == TLS_VERIFY && !tls->tlsa_pinned) ||
-			   (tls->level == TLS_DANE && tls->n_tlsa > 0);
+	bool proves_host = tls->level == TLS_VERIFY || (tls->level == TLS_DANE && tls->n_tlsa > 0);
 
 	return proves_host && !route_host_is_sure(scene, word, host);
 }

@@ -519,8 +519,8 @@ static void check_without_wish(const struct point *p, const struct plan *plan)
 	find(&without, &reference);
 	other = &reference.hosts[0];
 	if (p->wish == WISH_REQUIRETLS) {
-		bool is_sure = hosts_are_sure(p) || policy_names_host(p) ||
-			       host->tls.level == TLS_SECURE || host->tls.level == TLS_FINGERPRINT;
+		bool is_sure = hosts_are_sure(p) || policy_names_host(p) || host->tls.tlsa_pinned ||
+			       host->tls.level == TLS_SECURE;
 
 		HOLD(strength(host) == 2 && (is_sure || !is_usable(host)));
 		HOLD(!is_usable(host) || is_usable(other));

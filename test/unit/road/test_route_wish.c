@@ -129,6 +129,15 @@ static const struct route_case cases[] = {
 	    "mx=ok/insecure\n10 a.mail.example a=ok/insecure:192.0.2.2\n",
 	    "10 a.mail.example 192.0.2.2 secure by partner sni=a.mail.example "
 	    "names=*.mail.example pins=3-1-1:fedc\n" },
+	{ "REQUIRETLS: nor does verify with a trust of the partner's own",
+	    { TLS_DANE, &partner_verify_no_ca, .wish.requires_tls = true },
+	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
+	    "10 mx.example 192.0.2.1 verify by partner sni=mx.example names=mx.example pins=\n" },
+	{ "REQUIRETLS: verify for whatever host the MX names does",
+	    { TLS_DANE, &partner_verify, .wish.requires_tls = true },
+	    "mx=ok/insecure\n10 mx.example a=ok/insecure:192.0.2.1\n",
+	    "refused 550 requiretls-mx-insecure\n10 mx.example 192.0.2.1 verify by partner "
+	    "sni=mx.example names=mx.example mx=insecure | 550 requiretls-mx-insecure\n" },
 	{ "REQUIRETLS and TLS-Required: No: the former",
 	    { TLS_DANE, .wish = { .requires_tls = true, .tls_optional = true } },
 	    "mx=ok/secure\n" HOST " base=mx.example tlsa=ok/secure:3-1-1\n", BY_DANE },
