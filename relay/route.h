@@ -46,8 +46,8 @@
  *    the host's own name; "dane-only" by DANE alone: where the operator names another trust for the
  *    destination both can't be had, and mail waits for him to choose.
  *  - REQUIRETLS takes MX records under DNSSEC, or a policy that names the host (enforced or in testing:
- *    the list is as authentic), or a host that no MX record chose; and then DANE, or a certificate
- *    for the host's name. Neither "may" nor an exception lowers it.
+ *    the list is as authentic), or a host that no MX record chose, or a partner's rule that names its
+ *    trust itself; and then DANE, that trust, or a certificate for the host's name. Neither "may" nor an exception lowers it.
  *  - TLS-Required: No waives what the receiver asks, and nothing that the operator does.
  *
  * Routes of the operator
@@ -58,7 +58,8 @@
  *  - A route that leads nowhere is the operator's mistake, and returns no mail. It may lead to loopback.
  *  - A login never travels in plaintext, even if the level "dane" finds no TLSA records.
  *
- * While our resolver does not validate (facts->is_impaired) nothing is secure: "dane-only" waits, and
+ * While our resolver does not validate (facts->is_impaired), which RFC 7672 2.1.1 does not foresee,
+ * nothing is secure: "dane-only" waits, and
  * so does all that would ask for DANE if dns { when-impaired = defer }; the rest goes as if there was no
  * DANE, and the plan says so.
  */
