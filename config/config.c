@@ -9,43 +9,33 @@
 #include "config/certificates.h"
 #include "relay/base/text.h"
 
+static int is_domain(const void *name, const void *domain);
+static int is_account(const void *name, const void *account);
 static void free_sections(struct config *c);
 static void free_partner(struct config_partner *p);
 
 const struct config_domain *config_find_domain(const struct config *config, const char *name)
 {
-	size_t from = 0, to = config->n_domains;
+	return config->n_domains == 0 ? NULL
+				      : bsearch(name, config->domains, config->n_domains,
+					    sizeof *config->domains, is_domain);
+}
 
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-		int order = strcmp(name, config->domains[middle].name);
-
-		if (order == 0)
-			return &config->domains[middle];
-		if (order < 0)
-			to = middle;
-		else
-			from = middle + 1;
-	}
-	return NULL;
+static int is_domain(const void *name, const void *domain)
+{
+	return strcmp(name, ((const struct config_domain *)domain)->name);
 }
 
 const struct config_account *config_find_account(const struct config *config, const char *name)
 {
-	size_t from = 0, to = config->n_accounts;
+	return config->n_accounts == 0 ? NULL
+				       : bsearch(name, config->accounts, config->n_accounts,
+					     sizeof *config->accounts, is_account);
+}
 
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-		int order = strcmp(name, config->accounts[middle].name);
-
-		if (order == 0)
-			return &config->accounts[middle];
-		if (order < 0)
-			to = middle;
-		else
-			from = middle + 1;
-	}
-	return NULL;
+static int is_account(const void *name, const void *account)
+{
+	return strcmp(name, ((const struct config_account *)account)->name);
 }
 
 /* "mx.bank.example", then ".bank.example", then ".example". */

@@ -207,9 +207,9 @@ struct config_remarks {
 struct config *config_load(const char *path, struct config_remarks *remarks);
 
 /*
- * The same for commands that help to write it: what could be read, even if there were errors. Then
- * only user, spool, control, log, passwords and dkim_keys are sure to be there. NULL if there is no
- * such file or it cannot be read.
+ * The same for commands that help to write it: what could be read, in order, even if there were
+ * errors. Then only user, spool, control, log, passwords and dkim_keys are sure to be there. NULL if
+ * there is no such file or it cannot be read.
  */
 struct config *config_load_unfinished(const char *path, struct config_remarks *remarks);
 

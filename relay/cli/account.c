@@ -22,7 +22,6 @@ static int set_password(struct cli *cli, bool is_new);
 static char *login_of(const char *name);
 static int store(const struct config *config, const char *login);
 static void print_next(const struct cli *cli, const struct config *config, const char *login);
-static bool is_configured(const struct config *config, const char *login);
 
 int cli_account_list(struct cli *cli)
 {
@@ -56,14 +55,11 @@ static int load_passwords(const struct config *config, struct secrets *p)
 static void print_account(const struct cli *cli, const struct config_account *a, bool has_password)
 {
 	const char *stream = a->stream == STREAM_BULK ? "bulk" : "ordinary";
-	json_t *senders;
 
 	if (cli->json) {
-		senders = json_array();
-		for (size_t i = 0; i < a->n_senders; i++)
-			json_array_append_new(senders, json_string(a->senders[i]));
 		cli_print_json(json_pack("{s:s, s:o, s:s, s:b}", "account", a->name, "senders",
-		    senders, "stream", stream, "password", has_password));
+		    cli_texts_to_json(a->senders, a->n_senders), "stream", stream, "password",
+		    has_password));
 		return;
 	}
 	printf("%-30s %-8s %s ", a->name, stream, has_password ? "password   " : "no password");
@@ -149,7 +145,7 @@ static int store(const struct config *config, const char *login)
 
 static void print_next(const struct cli *cli, const struct config *config, const char *login)
 {
-	bool configured = is_configured(config, login);
+	bool configured = config_find_account(config, login) != NULL;
 	const char *at = strrchr(login, '@');
 	const char *domain = at != NULL              ? at + 1
 			     : config->n_domains > 0 ? config->domains[0].name
@@ -165,13 +161,4 @@ static void print_next(const struct cli *cli, const struct config *config, const
 		       "account %s {\n    senders = {\"%s%s\"}\n}\n\n",
 		    cli->config_path, login, at != NULL ? "" : "@", at != NULL ? login : domain);
 	puts("# The relay knows it once it has reloaded: systemctl reload zegel");
-}
-
-static bool is_configured(const struct config *config, const char *login)
-{
-	for (size_t i = 0; i < config->n_accounts; i++) {
-		if (strcmp(config->accounts[i].name, login) == 0)
-			return true;
-	}
-	return false;
 }

@@ -12,7 +12,6 @@
 #include "relay/cli/cli.h"
 #include "relay/cli/records.h"
 
-static const struct config_domain *find_domain(const struct config *config, const char *name);
 static int print_keys(
     const struct cli *cli, const struct config *config, const struct config_domain *d);
 static void print_policies(
@@ -27,20 +26,16 @@ int cli_domain_list(struct cli *cli)
 		return status;
 	for (size_t i = 0; i < config->n_domains; i++) {
 		const struct config_domain *d = &config->domains[i];
-		json_t *selectors = json_array();
 
-		for (size_t j = 0; j < d->n_selectors; j++)
-			json_array_append_new(selectors, json_string(d->selectors[j]));
 		if (cli->json) {
-			cli_print_json(
-			    json_pack("{s:s, s:O}", "domain", d->name, "selectors", selectors));
-		} else {
-			printf("%-30s", d->name);
-			for (size_t j = 0; j < d->n_selectors; j++)
-				printf(" %s", d->selectors[j]);
-			putchar('\n');
+			cli_print_json(json_pack("{s:s, s:o}", "domain", d->name, "selectors",
+			    cli_texts_to_json(d->selectors, d->n_selectors)));
+			continue;
 		}
-		json_decref(selectors);
+		printf("%-30s", d->name);
+		for (size_t j = 0; j < d->n_selectors; j++)
+			printf(" %s", d->selectors[j]);
+		putchar('\n');
 	}
 	config_destroy(&config);
 	return EX_OK;
@@ -59,7 +54,7 @@ int cli_domain_show(struct cli *cli)
 	config = cli_load_unfinished(cli, &status);
 	if (config == NULL)
 		return status;
-	d = find_domain(config, name);
+	d = config_find_domain(config, name);
 	if (config->hostname == NULL)
 		status = cli_fail(EX_CONFIG, "hostname is missing in '%s'", cli->config_path);
 	else if (d == NULL)
@@ -72,16 +67,6 @@ int cli_domain_show(struct cli *cli)
 		print_policies(cli, config, d);
 	config_destroy(&config);
 	return status;
-}
-
-/* Not config_find_domain(): what is unfinished need not be in order. */
-static const struct config_domain *find_domain(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_domains; i++) {
-		if (strcmp(config->domains[i].name, name) == 0)
-			return &config->domains[i];
-	}
-	return NULL;
 }
 
 static int print_keys(
