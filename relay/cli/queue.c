@@ -1,7 +1,6 @@
 /*
  * zegel queue list | show | retry | remove
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -82,15 +81,6 @@ static void print_waiting(void *arg, json_t *line)
 
 /* ---- one message ---- */
 
-static void fold_id(const char *text, char id[QUEUE_ID_MAX])
-{
-	size_t n = 0;
-
-	for (; text[n] != '\0' && n < QUEUE_ID_LENGTH; n++)
-		id[n] = (char)toupper((unsigned char)text[n]);
-	id[n] = '\0';
-}
-
 int cli_queue_show(struct cli *cli)
 {
 	struct listing listing = { .json = cli->json };
@@ -98,7 +88,7 @@ int cli_queue_show(struct cli *cli)
 	json_t *end;
 	int status;
 
-	fold_id(cli->argv[0], id);
+	queue_id_fold(cli->argv[0], id);
 	status =
 	    cli_ask(cli, json_pack("{s:s, s:s, s:b}", "command", "list", "id", id, "settled", 1),
 		print_message, &listing, &end);
@@ -173,7 +163,7 @@ int cli_queue_retry(struct cli *cli)
 	else if (strchr(what, '.') != NULL)
 		snprintf(text, sizeof text, "@%s", what); /* a domain */
 	else
-		fold_id(what, text);
+		queue_id_fold(what, text);
 	/* Without it everything is meant. */
 	if (strcmp(what, "all") != 0)
 		json_object_set_new(request, "what", cli_address(text));
@@ -184,7 +174,7 @@ int cli_queue_remove(struct cli *cli)
 {
 	char id[QUEUE_ID_MAX];
 
-	fold_id(cli->argv[0], id);
+	queue_id_fold(cli->argv[0], id);
 	return change(cli, json_pack("{s:s, s:s}", "command", "remove", "id", id), "removed",
 	    "there is no such message in the queue");
 }

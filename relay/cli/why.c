@@ -2,7 +2,6 @@
  * zegel why: what became of a message, or of the last messages of an address, or why those for a domain
  * wait, in one line each.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -27,7 +26,7 @@ int cli_why(struct cli *cli)
 	bool of_domain = strchr(about, '@') == NULL && strchr(about, '.') != NULL;
 	json_t *request = json_pack("{s:s, s:b}", "command", "list", "settled", (int)!of_domain),
 	       *end;
-	char id[QUEUE_ID_MAX] = "";
+	char id[QUEUE_ID_MAX];
 	int status;
 
 	if (of_domain) {
@@ -35,8 +34,7 @@ int cli_why(struct cli *cli)
 	} else if (strchr(about, '@') != NULL) {
 		json_object_set_new(request, "address", cli_address(about));
 	} else {
-		for (size_t i = 0; i < QUEUE_ID_LENGTH && about[i] != '\0'; i++)
-			id[i] = (char)toupper((unsigned char)about[i]);
+		queue_id_fold(about, id);
 		json_object_set_new(request, "id", json_string(id));
 	}
 	status = cli_ask(cli, request, print_why, &answers, &end);
