@@ -7,7 +7,7 @@ import pytest
 
 from lab import client
 from lab.hostile import Hostile, helpful
-from lab.place import until
+from lab.place import PATIENCE_S, until
 
 FROM = "web@shop.example"
 SECRET = b"A secret."
@@ -24,13 +24,6 @@ def peer_of(lab, domain, script, certificate=None, tlsa=()):
     lab.dns.host(f"mx.{domain}", peer.address, port=lab.port, tlsa=tlsa)
     lab.dns.mx(domain, f"mx.{domain}")
     return peer
-
-
-def reload(lab):
-    before = lab.zegel.log().count("the new configuration is in force")
-    lab.zegel.write()
-    lab.zegel.reload()
-    until(lambda: lab.zegel.log().count("the new configuration is in force") > before)
 
 
 def says_at(step, reply):
@@ -68,7 +61,7 @@ def test_R3_no_word_in_plaintext_ends_mail_that_needs_TLS(lab, demand):
     lab.start()
     if demand == "floor":
         lab.zegel.accounts[FROM]["tls-floor"] = "encrypt"
-        reload(lab)
+        lab.zegel.reload_and_wait()
     recipients = [f"anna@p{i}.bank.example" for i in range(len(WORDS))]
     send(lab, *recipients)
     for recipient in recipients:
@@ -92,10 +85,8 @@ def test_a_rule_holds_for_mail_that_is_under_way(lab):
 
     def waits_at(step):
         def script(talk):
-            talk.socket.settimeout(120)
-
-            def waits(talk):
-                go.wait(60)
+                        def waits(talk):
+                go.wait(PATIENCE_S)
                 if step == "banner":
                     talk.say("220 peer.example ESMTP")
                 elif step == "EHLO":
@@ -129,7 +120,7 @@ def test_a_rule_holds_for_mail_that_is_under_way(lab):
                                       any(line.startswith(step) for line in peer.heard())),
               what=f"{step} at the peer")
     lab.zegel.partners[".bank.example"] = {"tls": "encrypt"}
-    reload(lab)
+    lab.zegel.reload_and_wait()
     until(lambda: len(lab.zegel.roles()["delivery"]) == 1, what="only the new delivery")
     go.set()
     for recipient in recipients:
@@ -148,10 +139,8 @@ def test_a_reload_lets_content_go_to_its_end(lab):
     go = threading.Event()
 
     def script(talk):
-        talk.socket.settimeout(120)
-
-        def waits(talk):
-            go.wait(60)
+                def waits(talk):
+            go.wait(PATIENCE_S)
             talk.say("250 2.0.0 Kept")
         return helpful(talk, "content", instead=waits)
 
@@ -160,7 +149,7 @@ def test_a_reload_lets_content_go_to_its_end(lab):
     send(lab, "anna@bank.example")
     until(peer.delivered, what="content")
     lab.zegel.partners["bank.example"] = {"tls": "encrypt"}
-    reload(lab)
+    lab.zegel.reload_and_wait()
     go.set()
     lines = lab.zegel.wait_log(r"to=<anna@bank\.example>.*status=\w+")
     assert len(lines) == 1 and "status=sent" in lines[0], lines

@@ -49,5 +49,5 @@ def test_a_clients_password_stays_nowhere(lab):
         client.submit(lab.zegel, "web@shop.example", [f"anna{n}@bank.example"], content,
                       ("other@shop.example", password))
         lab.sink.wait_for(f"anna{n}@bank.example")
-    lab.zegel.wait_log("disconnect from")
+    lab.zegel.wait_log("disconnect from", n=3)
     assert who_holds(lab, forms("other@shop.example", password)) == set()
