@@ -85,7 +85,7 @@ def test_a_rule_holds_for_mail_that_is_under_way(lab):
 
     def waits_at(step):
         def script(talk):
-                        def waits(talk):
+            def waits(talk):
                 go.wait(PATIENCE_S)
                 if step == "banner":
                     talk.say("220 peer.example ESMTP")
@@ -139,7 +139,7 @@ def test_a_reload_lets_content_go_to_its_end(lab):
     go = threading.Event()
 
     def script(talk):
-                def waits(talk):
+        def waits(talk):
             go.wait(PATIENCE_S)
             talk.say("250 2.0.0 Kept")
         return helpful(talk, "content", instead=waits)

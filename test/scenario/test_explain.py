@@ -71,11 +71,11 @@ def test_who_may_send(started):
 
 def test_all_of_it_for_people(started):
     lab = started
-    tomorrow = (datetime.date.today() + datetime.timedelta(days=1)).isoformat()
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)).date()
     lab.zegel.partners = {
         "bank.example": {"tls": "secure", "mx": ["mx.bank.plain"], "mode": "observe"},
         "bank.plain": {"tls": "dane-only", "exception": {
-            "until": tomorrow, "tls": "encrypt", "reason": "ticket 123"}},
+            "until": soon.isoformat(), "tls": "encrypt", "reason": "ticket 123"}},
     }
     lab.zegel.write()
     said = for_people(lab, "info@shop.example", "anna@bank.example")
@@ -88,7 +88,7 @@ def test_all_of_it_for_people(started):
         assert words in said, (words, said)
     said = for_people(lab, "somebody@shop.example", "anna@bank.plain")
     for words in ("bank.plain: 1 MX host (insecure)", "tls=dane-only, required",
-                  f"exception in force until {tomorrow}T00:00:00Z, tls=encrypt (ticket 123)",
+                  f"exception in force until {soon}T00:00:00Z, tls=encrypt (ticket 123)",
                   "TLS: encrypt, by exception", "over TLS, whoever answers"):
         assert words in said, (words, said)
     told = explain(lab, "anna@bank.example")

@@ -1,6 +1,7 @@
 """What an administrator meets: the answer says what, where and why, and what to do next."""
 from lab import client
 from lab.certs import wrong_tlsa
+from lab.place import until
 
 PROBLEMS = 1
 
@@ -8,6 +9,15 @@ PROBLEMS = 1
 def send(lab, *recipients):
     client.submit(lab.zegel, "web@shop.example", list(recipients),
                   b"From: web@shop.example\r\n\r\nx\r\n", lab.login)
+
+
+def wait_for_status(lab, code, words):
+    """What "status" prints when it ends so and says these words: the queue is told of the rest a
+    moment after the log."""
+    def said():
+        done = lab.zegel.command("status", check=False)
+        return done.returncode == code and words in done.stdout and done.stdout
+    return until(said, what=f"status {code}: {words}")
 
 
 def test_why_of_a_domain_tells_of_all_that_waits_for_it(lab):
@@ -79,15 +89,11 @@ def test_mistakes_of_a_reload_are_errors_in_the_log_and_in_status_until_one_succ
     lab.zegel.wait_log(r"reload failed: \S+ has errors .*zegel check.* \[reload-failed\]")
     lab.zegel.wait_log(r" warning: \S+zegel.conf:\d+: until = 2020-01-01: .* is over since")
     assert "warning: warning:" not in lab.zegel.log()
-    done = lab.zegel.command("status", check=False)
-    assert done.returncode == PROBLEMS and "reload     FAILED 20" in done.stdout
+    wait_for_status(lab, PROBLEMS, "reload     FAILED 20")
     # Whoever replaces the queue knows it too.
     lab.zegel.kill_role("queue")
     lab.zegel.wait_log(r"qmgr.*partner-exception-over", n=2)
-    assert lab.zegel.command("status", check=False).returncode == PROBLEMS
-    lab.zegel.write()
-    lab.zegel.reload()
-    lab.zegel.wait_log("the new configuration is in force")
+    wait_for_status(lab, PROBLEMS, "reload     FAILED 20")
+    lab.zegel.reload_and_wait()
     lab.zegel.wait_log(r"qmgr.*partner-exception-over", n=3)
-    done = lab.zegel.command("status", check=False)
-    assert done.returncode == 0 and "FAILED" not in done.stdout
+    assert "FAILED" not in wait_for_status(lab, 0, "queue")

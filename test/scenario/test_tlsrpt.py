@@ -13,6 +13,12 @@ FROM, CONTACT, ORGANIZATION = "tls-reports@shop.example", "tls@shop.example", "T
 
 
 @pytest.fixture
+def lab(make_lab):
+    tlsrpt.stay_within_a_day(180)
+    return make_lab()
+
+
+@pytest.fixture
 def reporting(lab):
     """A laboratory whose relay reports to all that ask."""
     lab.zegel.sections["tls-reports"] = {

@@ -1,5 +1,5 @@
 """TLS reports name the true reason of a failure (RFC 8460 4.3), and so does all that the operator reads."""
-from test_tlsrpt import asks, report_of, reporting, send, wait_shown  # noqa: F401
+from test_tlsrpt import asks, lab, report_of, reporting, send, wait_shown  # noqa: F401
 
 
 def results(report):

@@ -12,6 +12,7 @@ import reports
 import table
 import visit
 import world
+from lab import tlsrpt
 from lab.zegel import PORT_STARTTLS, binary
 
 
@@ -38,6 +39,7 @@ def choose(names):
 
 
 def show_table(names):
+    tlsrpt.stay_within_a_day(600)
     began = time.monotonic()
     place = world.World(choose(names))
     try:

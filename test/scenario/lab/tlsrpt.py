@@ -7,6 +7,7 @@ import gzip
 import ipaddress
 import json
 import re
+import time
 
 from .website import Website
 
@@ -135,6 +136,13 @@ def read_mail(content, domain, submitter, sender):
     assert [int(n) for n in name[2:4]] == moments, name
     assert re.fullmatch(r"[A-Za-z0-9]+\.json\.gz", name[4]), name
     return report
+
+
+def stay_within_a_day(seconds):
+    """What is counted belongs to a day (UTC): if less is left of it, waits for the next."""
+    left = 86400 - time.time() % 86400
+    if left < seconds:
+        time.sleep(left + 1)
 
 
 class Collector(Website):
