@@ -80,12 +80,12 @@ def test_O7_R25_name_servers_that_do_not_answer_delay_only_their_own_mail(lab):
     lab.start()
     try:
         send(lab, *[f"nobody@d.tar{i}" for i in range(N_DOMAINS)])
-        until(lambda: tar.n_dropped > 5 * N_DOMAINS, 30, "they are asked for their hosts")
+        until(lambda: tar.n_dropped > 5 * N_DOMAINS, what="they are asked for their hosts")
         for i in range(3):
             before = time.monotonic()
             send(lab, f"anna{i}@bank.example")
             assert lab.sink.wait_for(f"anna{i}@bank.example")
-            assert time.monotonic() - before < 10
-        lab.zegel.wait_log(r"to=<nobody@d.tar\d+>.*status=deferred", n=N_DOMAINS, seconds=150)
+            assert time.monotonic() - before < 25
+        lab.zegel.wait_log(r"to=<nobody@d.tar\d+>.*status=deferred", n=N_DOMAINS)
     finally:
         tar.close()
