@@ -23,11 +23,11 @@ enum { ADDRESSES_TEXT_MAX = 2 * ANSWER_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 1) };
 struct https_request {
 	TAILQ_ENTRY(https_request) link; /* among those that wait, or those that run */
 	struct https *https;
-	bool is_running;
+	bool is_running, is_slow;
 	struct https_order order; /* its host, path and type are owned */
 	https_done *done;
 	void *arg;
-	struct timer *deadline;
+	struct timer *deadline, *slow;
 
 	struct query *ipv4, *ipv6;
 	struct buffer addresses; /* numeric, a comma between */
@@ -45,7 +45,7 @@ struct https {
 	struct loop *loop;
 	struct resolver *resolver;
 	int64_t timeout_ms;
-	size_t at_once, n_running;
+	size_t at_once, n_running, n_slow; /* slow ones run too */
 	bool ipv4, ipv6, allow_loopback, allow_private;
 	struct request_list waiting, running;
 	struct tls_context *trust; /* its authorities */
@@ -53,6 +53,8 @@ struct https {
 };
 
 static void run_waiting(struct https *https);
+static bool has_place(const struct https *https);
+static void on_slow(void *arg);
 static void on_ipv6(const struct answer *answer, void *arg);
 static void on_ipv4(const struct answer *answer, void *arg);
 static void use_addresses(struct https_request *request, const struct answer *answer);
@@ -113,6 +115,7 @@ struct https_request *https_start(
 	request->arg = arg;
 	buffer_init(&request->addresses, ADDRESSES_TEXT_MAX);
 	request->deadline = timer_create_in(https->loop, on_deadline, request);
+	request->slow = timer_create_in(https->loop, on_slow, request);
 	timer_set(request->deadline, https->timeout_ms);
 	TAILQ_INSERT_TAIL(&https->waiting, request, link);
 	run_waiting(https);
@@ -123,17 +126,34 @@ static void run_waiting(struct https *https)
 {
 	struct https_request *request;
 
-	while (
-	    https->n_running < https->at_once && (request = TAILQ_FIRST(&https->waiting)) != NULL) {
+	while (has_place(https) && (request = TAILQ_FIRST(&https->waiting)) != NULL) {
 		TAILQ_REMOVE(&https->waiting, request, link);
 		TAILQ_INSERT_TAIL(&https->running, request, link);
 		request->is_running = true;
 		https->n_running++;
+		timer_set(request->slow, https->timeout_ms / HTTPS_SLOW_PARTS);
 		request->ipv6 = resolver_start(
 		    https->resolver, request->order.host, RECORD_AAAA, on_ipv6, request);
 		request->ipv4 = resolver_start(
 		    https->resolver, request->order.host, RECORD_A, on_ipv4, request);
 	}
+}
+
+static bool has_place(const struct https *https)
+{
+	size_t slow_max = https->at_once * HTTPS_SLOW_TIMES;
+
+	return https->n_running - (https->n_slow < slow_max ? https->n_slow : slow_max) <
+	       https->at_once;
+}
+
+static void on_slow(void *arg)
+{
+	struct https_request *request = arg;
+
+	request->is_slow = true;
+	request->https->n_slow++;
+	run_waiting(request->https);
 }
 
 static void on_ipv6(const struct answer *answer, void *arg)
@@ -273,10 +293,12 @@ static void destroy_request(struct https_request *request)
 
 	TAILQ_REMOVE(request->is_running ? &https->running : &https->waiting, request, link);
 	https->n_running -= request->is_running ? 1 : 0;
+	https->n_slow -= request->is_slow ? 1 : 0;
 	query_cancel(&request->ipv4);
 	query_cancel(&request->ipv6);
 	https_transfer_cancel(&request->transfer);
 	timer_destroy(&request->deadline);
+	timer_destroy(&request->slow);
 	buffer_finish(&request->addresses);
 	free((char *)request->order.host);
 	free((char *)request->order.path);

@@ -15,8 +15,10 @@
 #include "relay/net/loop.h"
 
 enum {
-	HTTPS_TIMEOUT_MS = 60000,     /* of a request, all in all: RFC 8461 3.3 */
-	HTTPS_CONNECT_MS = 20000,     /* of its connection and handshake */
+	HTTPS_TIMEOUT_MS = 60000, /* of a request, all in all: RFC 8461 3.3 */
+	HTTPS_CONNECT_MS = 20000, /* of its connection and handshake */
+	HTTPS_SLOW_PARTS = 20,    /* after one part of so many of its time a request is slow */
+	HTTPS_SLOW_TIMES = 3,     /* so many times as may run together may be slow beside them */
 	HTTPS_HEADER_MAX = 32 * 1024, /* bytes of an answer's header */
 	HTTPS_WHY_MAX = 200,
 	HTTPS_TYPE_MAX = 100,
@@ -58,7 +60,8 @@ struct https_order {
 };
 
 /*
- * Reads config->delivery.ca_file, and no file after that; at_once requests run together, others wait
+ * Reads config->delivery.ca_file, and no file after that; at_once requests run together, and
+ * beside them some that are slow, so that servers that do not answer delay nobody else's; others wait
  * their turn. NULL with a text in error if the file can't be used.
  */
 struct https *https_create(struct loop *loop, const struct config *config,

@@ -45,7 +45,7 @@ enum sts_problem {
 enum {
 	STS_WHY_MAX = 240,
 	STS_TEXT_MAX = 8192,   /* of a policy's text in a finding */
-	STS_FETCHES_MAX = 100, /* at once; others wait */
+	STS_FETCHES_MAX = 100, /* at once, and as https.h says of slow ones; others wait */
 	STS_REFRESHES_MAX = 4, /* of these, at most so many that no question waits for */
 	STS_AGAIN_MS = 300000, /* RFC 8461 3.3: so long after a fetch that failed, for that id */
 	STS_SWEEP_MS = 60000,  /* at least so often the kept policies are looked through */

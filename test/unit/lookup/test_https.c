@@ -433,9 +433,11 @@ static void test_at_once(void **state)
 	https_cancel(&first);
 	assert_int_equal(play_resolver_count(f->resolver, HOST, "A"), 3);
 	f->n_waiting -= 2;
+	for (int i = 0; i < 2 + 2 * HTTPS_SLOW_TIMES; i++)
+		ask(f, &order);
 	https_set_timeout(f->https, 50);
 	ask(f, &order);
-	while (f->n_waiting == 3)
+	while (f->n_waiting == 2 + 2 + 2 * HTTPS_SLOW_TIMES + 1)
 		loop_run_once(f->loop, true);
 	assert_int_equal(f->answer.problem, HTTPS_BUSY);
 	wait_for_all(f);
@@ -456,6 +458,38 @@ static void test_at_once(void **state)
 	f->n_waiting = 100;
 	https_destroy(&f->https);
 	assert_in_range(f->n_waiting, 95, 100);
+	fixture_finish(f);
+}
+
+/* O7: servers that do not answer hold no place for long, and no more than so many of them run at once. */
+static void O7_slow_servers_delay_nobody_else(void **state)
+{
+	struct fixture *f = fixture_start("127.0.0.1", 1);
+	struct https_order order = get(f), other = order;
+	int64_t before = clock_monotonic_ms();
+
+	(void)state;
+	other.host = "other.test";
+	play_resolver_set(f->resolver, HOST " A SILENCE\n");
+	https_set_timeout(f->https, 4000);
+	ask(f, &order);
+	ask(f, &order);
+	ask(f, &other);
+	while (f->n_waiting == 3)
+		loop_run_once(f->loop, true);
+	assert_int_equal(f->answer.problem, HTTPS_ADDRESS);
+	assert_true(clock_monotonic_ms() - before < 2000);
+	for (int i = 0; i < 4; i++)
+		ask(f, &order);
+	while (play_resolver_count(f->resolver, HOST, "A") < 1 + HTTPS_SLOW_TIMES)
+		loop_run_once(f->loop, true);
+	/* The last of them becomes slow too. */
+	loop_run_once(f->loop, true);
+	loop_run_once(f->loop, true);
+	assert_true(clock_monotonic_ms() - before < 4000);
+	assert_int_equal(play_resolver_count(f->resolver, HOST, "A"), 1 + HTTPS_SLOW_TIMES);
+	wait_for_all(f);
+	assert_int_equal(f->answer.problem, HTTPS_TIME);
 	fixture_finish(f);
 }
 
@@ -491,6 +525,7 @@ int main(void)
 		cmocka_unit_test(t20_slow),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_at_once),
+		cmocka_unit_test(O7_slow_servers_delay_nobody_else),
 		cmocka_unit_test(test_authorities),
 	};
 
