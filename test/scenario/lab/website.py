@@ -54,10 +54,13 @@ class PolicyHost(Website):
     def __init__(self, place, certificate, text, port=PORT):
         self.text = text
         self.asked = []  # the Host: of each request
+        self.may_answer = threading.Event()  # until it is set none of them has an answer
+        self.may_answer.set()
         super().__init__(place, certificate, port)
 
     def answer(self, path, headers, body):
         self.asked.append(headers.get("Host", ""))
+        self.may_answer.wait(timeout=60)
         return 200 if path == PATH else 404, self.text.encode()
 
 
