@@ -17,7 +17,7 @@ enum {
 	SLOW_PLACES = 3, /* as long as there are no more such than this times connections */
 	SITE_SHARE = 8,  /* of the window's free part a site may fill one in so many */
 	SURE_SHARE = 4,  /* one place in so many is not for what was tried in vain before */
-	PUT_OFF_S = 30,  /* what was, while too much of it waits */
+	PUT_OFF_S = 30,  /* what was, while too much of it waits; at least */
 };
 
 static void on_soon(void *arg);
@@ -38,7 +38,8 @@ static void refill(struct schedule *s);
 static size_t n_held(const struct schedule *s);
 static const char **full_sites(struct schedule *s, size_t *n);
 static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due_s);
-static void take(struct schedule *s, struct spool_job *job);
+static bool take(struct schedule *s, struct spool_job *job);
+static void put_off(struct schedule *s, struct spool_job *job);
 static void note_due(struct schedule *s, int64_t due_s);
 static bool is_full(const struct schedule *s, const struct site *site);
 static size_t site_share(const struct schedule *s);
@@ -349,29 +350,25 @@ static void on_due(void *arg, struct spool_job *jobs, size_t n, int64_t next_due
 
 	s->is_finding = false;
 	s->has_news = s->has_news || (s->finds_news && n == s->n_asked);
-	for (size_t i = 0; i < n; i++)
-		take(s, &jobs[i]);
 	for (size_t i = 0; i < n; i++) {
-		if (jobs[i].n_attempts == 0)
+		if (take(s, &jobs[i]) && jobs[i].n_attempts == 0)
 			site_put_in_news(s, site_find(s, jobs[i].domain), jobs[i].message.id);
 	}
 	note_due(s, next_due_s);
 }
 
-static void take(struct schedule *s, struct spool_job *job)
+/* False if it was put off: the job is gone then. */
+static bool take(struct schedule *s, struct spool_job *job)
 {
 	struct site *site = site_find(s, job->domain);
-	int64_t now_s = clock_wall_s();
 	struct waiting *waiting;
 
 	/* Or they would fill the window, and nothing else were found. */
 	if (s->n_retries >= s->settings.window / 2 &&
 	    is_doubtful(site, job, clock_monotonic_ms())) {
-		spool_give_back(s->spool, job->message.id, job->domain, now_s + PUT_OFF_S);
-		note_due(s, now_s + PUT_OFF_S);
-		spool_job_finish(job);
+		put_off(s, job);
 		site_forget_if_idle(s, site);
-		return;
+		return false;
 	}
 	waiting = mem_create(sizeof *waiting);
 	waiting->job = *job;
@@ -381,6 +378,21 @@ static void take(struct schedule *s, struct spool_job *job)
 	s->n_waiting++;
 	s->n_recipients += job->message.n_recipients;
 	site_put_in_turn(s, site);
+	return true;
+}
+
+/* No more fall due in a second than there are connections: so that few are put off once more. */
+static void put_off(struct schedule *s, struct spool_job *job)
+{
+	int64_t soonest_ms = (clock_wall_s() + PUT_OFF_S) * 1000;
+
+	if (s->put_off_ms < soonest_ms ||
+	    s->put_off_ms > soonest_ms + 1000 * (int64_t)s->settings.longest_s)
+		s->put_off_ms = soonest_ms;
+	s->put_off_ms += 1000 / s->settings.connections + 1;
+	spool_give_back(s->spool, job->message.id, job->domain, s->put_off_ms / 1000);
+	note_due(s, s->put_off_ms / 1000);
+	spool_job_finish(job);
 }
 
 /* It has enough to keep its connections busy while the next are being found, or its share. */

@@ -57,8 +57,9 @@ struct schedule {
 	size_t n_started, n_slow, n_waiting, n_recipients, n_down;
 	size_t n_doubtful, n_slow_doubtful; /* started, slow or not; of the slow */
 	size_t n_retries;                   /* waiting that were tried before */
-	int64_t next_due_s;                 /* in the spool, as far as we know */
-	bool has_news;                      /* the spool, most likely */
+	int64_t put_off_ms; /* until when the last that was is put off: wall clock */
+	int64_t next_due_s; /* in the spool, as far as we know */
+	bool has_news;      /* the spool, most likely */
 	bool is_finding, finds_news;
 	size_t n_asked; /* how many are being found at most */
 	bool is_stopped;
