@@ -521,10 +521,14 @@ static void on_closed(void *arg, struct channel *channel)
 		job->worker = NULL;
 		if (job->has_result)
 			continue;
-		if (job->is_started)
-			give_back(job, d->is_stopped ? 0 : GIVE_BACK_WAIT_S);
-		else
+		if (!job->is_started) {
 			job_destroy(job);
+			continue;
+		}
+		log_info("%s: the delivery that was at it for %s has ended, and nobody knows what "
+			 "came of that: it is tried again [attempt-broken-off]",
+		    job->job.message.id, job->job.domain);
+		give_back(job, d->is_stopped ? 0 : GIVE_BACK_WAIT_S);
 	}
 	spread_forget(d, worker);
 	TAILQ_REMOVE(&d->workers, worker, link);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "relay/base/clock.h"
+#include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/dispatch.h"
 #include "relay/evidence.h"
@@ -380,6 +381,25 @@ static void nothing_goes_out_before_all_have_told(void **state)
 	UNTIL(s, s->a.n_jobs == 1);
 }
 
+/* Runs until it has no delivery any more; the log of that must have these words. */
+static void lose_the_last(struct scene *s, struct delivery *d, const char *words)
+{
+	char *path = mem_print("%s-log", s->f.directory), text[4096] = "", error[200];
+	FILE *f;
+
+	assert_int_equal(log_open(path, LOG_LEVEL_INFO, error, sizeof error), 0);
+	channel_destroy(&d->channel);
+	UNTIL(s, s->n_alone == 1);
+	assert_int_equal(log_open("stderr", LOG_LEVEL_INFO, error, sizeof error), 0);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof text - 1, f) > 0);
+	fclose(f);
+	unlink(path);
+	free(path);
+	assert_non_null(strstr(text, words));
+}
+
 static void a_delivery_that_dies_gives_its_job_back(void **state)
 {
 	struct scene *s = *state;
@@ -388,8 +408,7 @@ static void a_delivery_that_dies_gives_its_job_back(void **state)
 	fixture_accept(&s->f, "shop@example.org", TO("a@one.test"), id);
 	start_with(s, &s->a);
 	UNTIL(s, s->a.n_jobs == 1);
-	channel_destroy(&s->a.channel);
-	UNTIL(s, s->n_alone == 1);
+	lose_the_last(s, &s->a, "[attempt-broken-off]");
 	assert_false(dispatch_has_deliveries(s->dispatch));
 	meet(s, &s->b);
 	say_held(&s->b, NULL, NULL);
