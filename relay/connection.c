@@ -6,6 +6,7 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
+#include "relay/net/peer.h"
 
 static bool leads_to(const struct connection *c, const union plan_address *address);
 static bool is_known_to_meet(const struct connection *c, const struct tls_requirement *tls);
@@ -14,16 +15,13 @@ struct connection *connection_create(struct stream *stream, const struct plan_ho
     const union plan_address *address, const char *peer)
 {
 	struct connection *c = mem_create(sizeof *c);
-	const char *port = strrchr(peer, ':');
-	size_t n =
-	    port != NULL && port > peer && port[-1] == ']' ? (size_t)(port - peer) : strlen(peer);
 
 	c->stream = stream;
 	c->address = *address;
 	c->opened_ms = clock_monotonic_ms();
 	snprintf(c->host, sizeof c->host, "%s", host->name);
 	snprintf(c->peer, sizeof c->peer, "%s", peer);
-	snprintf(c->who, sizeof c->who, "%.*s", (int)n, peer);
+	peer_print_host(peer, c->who, sizeof c->who);
 	return c;
 }
 

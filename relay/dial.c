@@ -13,7 +13,7 @@
 
 #include "relay/base/buffer.h"
 #include "relay/base/mem.h"
-#include "relay/net/listener.h"
+#include "relay/net/peer.h"
 
 struct dial {
 	struct loop *loop;

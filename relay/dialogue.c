@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "relay/net/peer.h"
+
 static void on_readable(struct stream *stream, void *arg);
 static void on_drained(struct stream *stream, void *arg);
 static void on_ended(struct stream *stream, enum stream_end end, void *arg);
@@ -47,13 +49,9 @@ void dialogue_finish(struct dialogue *d)
 
 void dialogue_attach(struct dialogue *d, struct stream *stream, const char *peer)
 {
-	const char *port = strrchr(peer, ':');
-	size_t n =
-	    port != NULL && port > peer && port[-1] == ']' ? (size_t)(port - peer) : strlen(peer);
-
 	d->stream = stream;
 	d->has_ended = false;
-	snprintf(d->who, sizeof d->who, "%.*s", (int)n, peer);
+	peer_print_host(peer, d->who, sizeof d->who);
 	stream_set_calls(stream, &calls, d);
 }
 

@@ -7,7 +7,7 @@
 
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
-#include "relay/net/listener.h"
+#include "relay/net/peer.h"
 #include "relay/tally.h"
 #include "relay/watch.h"
 

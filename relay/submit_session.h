@@ -7,11 +7,12 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "relay/net/peer.h"
 #include "relay/net/stream.h"
 #include "relay/submit.h"
 #include "smtp/server.h"
 
-enum { CLIENT_MAX = 64, MECHANISM_MAX = 32 };
+enum { MECHANISM_MAX = 32 };
 
 /* What a session waits for, other than more input. */
 enum busy { BUSY_NOT, BUSY_TLS, BUSY_AUTH, BUSY_AUTH_DELAY, BUSY_CONTENT, BUSY_ACCEPT };
@@ -21,7 +22,7 @@ struct submit {
 	struct submit_house *house;
 	struct stream *stream; /* NULL once the client is gone while a commit is under way */
 	struct smtp_server *smtp;
-	char client[CLIENT_MAX];              /* its address */
+	char client[PEER_ADDRESS_MAX];        /* its address */
 	const struct config_account *account; /* NULL until the login */
 	struct accept *accept;
 	struct timer *deadline, *delay;

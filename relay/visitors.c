@@ -5,12 +5,13 @@
 #include <uthash.h>
 
 #include "relay/base/mem.h"
+#include "relay/net/peer.h"
 
-enum { ADDRESS_MAX = 64, DELAY_FIRST_MS = 500, FAILURES_MAX = 16 };
+enum { DELAY_FIRST_MS = 500, FAILURES_MAX = 16 };
 
 struct visitor {
 	UT_hash_handle hh;
-	char address[ADDRESS_MAX];
+	char address[PEER_ADDRESS_MAX];
 	size_t n_sessions;
 	uint32_t n_failures;
 	int64_t failed_ms;

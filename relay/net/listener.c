@@ -1,12 +1,10 @@
 #include "relay/net/listener.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -164,18 +162,4 @@ static void release(struct listener *l)
 	if (l->spare_fd >= 0)
 		close(l->spare_fd);
 	free(l);
-}
-
-void peer_print_address(const struct sockaddr *peer, char text[PEER_ADDRESS_MAX])
-{
-	const struct in6_addr *ipv6 = &((const struct sockaddr_in6 *)peer)->sin6_addr;
-
-	snprintf(text, PEER_ADDRESS_MAX, "unknown");
-	if (peer->sa_family == AF_INET)
-		inet_ntop(
-		    AF_INET, &((const struct sockaddr_in *)peer)->sin_addr, text, PEER_ADDRESS_MAX);
-	else if (peer->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(ipv6))
-		inet_ntop(AF_INET, &ipv6->s6_addr[12], text, PEER_ADDRESS_MAX);
-	else if (peer->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, ipv6, text, PEER_ADDRESS_MAX);
 }

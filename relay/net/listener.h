@@ -24,7 +24,3 @@ void listener_destroy(struct listener **listener);
 /* No connections are taken until listener_resume(); they wait in the kernel. */
 void listener_stop(struct listener *listener);
 void listener_resume(struct listener *listener);
-
-/* "192.0.2.1" or "2001:db8::1"; "unknown" for other families. */
-enum { PEER_ADDRESS_MAX = 64 };
-void peer_print_address(const struct sockaddr *peer, char text[PEER_ADDRESS_MAX]);

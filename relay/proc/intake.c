@@ -8,6 +8,7 @@
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/net/listener.h"
+#include "relay/net/peer.h"
 #include "relay/proc/role.h"
 #include "relay/submit.h"
 

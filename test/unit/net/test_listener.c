@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "relay/net/listener.h"
+#include "relay/net/peer.h"
 
 enum { CLIENTS = 6 };
 
@@ -221,6 +222,21 @@ static void addresses_in_words(void **state)
 	assert_string_equal(text, "unknown");
 }
 
+static void peers_without_their_port(void **state)
+{
+	char host[16];
+
+	(void)state;
+	peer_print_host("mx[192.0.2.1]:25", host, sizeof host);
+	assert_string_equal(host, "mx[192.0.2.1]");
+	peer_print_host("mx[2001:db8::1]", host, sizeof host);
+	assert_string_equal(host, "mx[2001:db8::1]");
+	peer_print_host("a socket:25 of ours", host, sizeof host);
+	assert_string_equal(host, "a socket:25 of ");
+	peer_print_host("", host, sizeof host);
+	assert_string_equal(host, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +246,7 @@ int main(void)
 		cmocka_unit_test(o4_no_descriptors),
 		cmocka_unit_test(o4_stop_while_resting),
 		cmocka_unit_test(addresses_in_words),
+		cmocka_unit_test(peers_without_their_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
