@@ -107,13 +107,13 @@ def test_a_day_is_reported_by_mail_and_https(reporting):
     path, kind, body = collector.posts[0]
     assert (path, kind) == ("/v1/tlsrpt", "application/tlsrpt+gzip")
     assert tlsrpt.loads(gzip.decompress(body)) == report
-    assert lab.zegel.command("tlsrpt", "send").stdout.startswith("nothing is counted ")
+
     # The report's own mail is no session to report; nor is anything reported twice.
     lab.zegel.wait_log(r"to=<reports@bank\.example>.*status=sent")
     until(lambda: shown(lab, "bank.example") is None, what="nothing is left")
     lab.zegel.stop()
     lab.zegel.start()
-    assert lab.zegel.command("tlsrpt", "send").stdout.startswith("0 reports ")
+    assert lab.zegel.command("tlsrpt", "send").stdout.startswith("nothing is counted ")
     assert shown(lab, "bank.example") is None
     assert len(collector.posts) == 1 and len(lab.sink.messages("reports@bank.example")) == 1
     collector.close()
