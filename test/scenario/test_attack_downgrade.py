@@ -165,7 +165,7 @@ def test_a_notification_keeps_the_floor_of_its_account(lab):
     home = lab.receiver("shop.example", tls=False)
     lab.start()
     lab.zegel.accounts[FROM]["tls-floor"] = "encrypt"
-    reload(lab)
+    lab.zegel.reload_and_wait()
     send(lab, "anna@bank.example")
     lab.zegel.wait_log(r"to=<anna@bank\.example>.*status=bounced")
     lines = lab.zegel.wait_log(rf"to=<{FROM}>.*status=\w+")
