@@ -42,9 +42,9 @@ bool queue_id_is_valid(const char *text, size_t n)
 
 void queue_id_fold(const char *text, char id[QUEUE_ID_MAX])
 {
-	size_t n = 0;
+	size_t n_all = strlen(text), n = 0;
 
-	for (; text[n] != '\0' && n < QUEUE_ID_LENGTH; n++)
+	for (; n < n_all && n_all <= QUEUE_ID_LENGTH; n++)
 		id[n] = text[n] >= 'a' && text[n] <= 'z' ? (char)(text[n] - 'a' + 'A') : text[n];
 	id[n] = '\0';
 }

@@ -15,5 +15,8 @@ void queue_id_make(char id[QUEUE_ID_MAX]);
 /* True for what queue_id_make() could have made; nothing else may reach the spool or a file name. */
 bool queue_id_is_valid(const char *text, size_t n);
 
-/* As somebody typed it, in capitals and no longer than one is; perhaps none at all. */
+/*
+ * As somebody typed it, in capitals; perhaps none at all. What is longer than an id becomes "": what is
+ * left of it when cut might be another message's.
+ */
 void queue_id_fold(const char *text, char id[QUEUE_ID_MAX]);

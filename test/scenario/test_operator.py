@@ -1,4 +1,6 @@
 """What an administrator meets: the answer says what, where and why, and what to do next."""
+import json
+
 from lab import client
 from lab.certs import wrong_tlsa
 from lab.place import until
@@ -43,6 +45,13 @@ def test_why_of_a_domain_tells_of_all_that_waits_for_it(lab):
     for what in ("", "\udcff@bank.example"):
         done = lab.zegel.command("queue", "retry", what, check=False)
         assert done.returncode != 0 and done.stdout == "", done
+    # Nor is what begins with the id of a message that message.
+    queue_id = json.loads(lab.zegel.command("queue", "list", "--json").stdout.splitlines()[0])["id"]
+    for command, told in (("queue show", "no queue id"), ("queue remove", "no queue id"),
+                          ("queue retry", "nothing waits there"), ("why", "no queue id")):
+        done = lab.zegel.command(*command.split(), queue_id + "0", check=False)
+        assert done.returncode != 0 and done.stdout == "" and told in done.stderr, done
+    assert lab.zegel.command("why", queue_id.lower()).returncode == 0
     done = lab.zegel.command("why", "other.example", check=False)
     assert (done.returncode, done.stderr) == (PROBLEMS, "zegel: nothing waits for other.example\n")
 

@@ -135,6 +135,27 @@ static void C5_ids_that_are_none(void **state)
 	assert_true(queue_id_is_valid("0123456789ABCDE and more", 15));
 }
 
+static void C5_ids_as_they_are_typed(void **state)
+{
+	static const struct {
+		const char *typed, *id;
+	} table[] = {
+		{ "0123456789ABCDE", "0123456789ABCDE" },
+		{ "0123456789abcde", "0123456789ABCDE" },
+		{ "0123456789abcdef", "" }, /* not the one it begins with */
+		{ "0123456789ABCDE ", "" },
+		{ "abc", "ABC" },
+		{ "", "" },
+	};
+	char id[QUEUE_ID_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		queue_id_fold(table[i].typed, id);
+		assert_string_equal(id, table[i].id);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +165,7 @@ int main(void)
 		cmocka_unit_test(ids_follow_time),
 		cmocka_unit_test(ids_of_a_fork_differ),
 		cmocka_unit_test(C5_ids_that_are_none),
+		cmocka_unit_test(C5_ids_as_they_are_typed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
