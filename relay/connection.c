@@ -47,6 +47,14 @@ void connection_meets(struct connection *c, const struct plan *plan, const struc
 		c->shown = *stream_evidence(c->stream);
 }
 
+void connection_is_refused(struct connection *c)
+{
+	const struct tls_evidence *presented = stream_presented(c->stream);
+
+	if (presented != NULL)
+		c->shown = *presented;
+}
+
 /*
  * A stricter demand is never taken as met because a laxer one was: every demand is held against the
  * session itself, by the verifier of the handshake. In plaintext that is met only by who accepts
@@ -104,7 +112,7 @@ static bool is_known_to_meet(const struct connection *c, const struct tls_requir
 
 const struct tls_evidence *connection_shown(const struct connection *c)
 {
-	return c->is_secure ? &c->shown : NULL;
+	return c->shown.protocol[0] != '\0' ? &c->shown : NULL;
 }
 
 bool connection_takes_more(const struct connection *c)

@@ -34,7 +34,7 @@ struct connection {
 	/* The requirement that it is known to meet, what it has shown to that end, and how long that is
 	 * worth something. */
 	struct tls_requirement met;
-	struct tls_evidence shown; /* empty in plaintext */
+	struct tls_evidence shown; /* empty in plaintext; of a handshake that did not do too */
 	int64_t met_until_ms;
 
 	/* The one it was last found not to meet: what it has shown will not change. */
@@ -52,6 +52,9 @@ void connection_destroy(struct connection **connection);
 /* Its handshake was for this host, as this plan demands (or no TLS was demanded). */
 void connection_meets(struct connection *c, const struct plan *plan, const struct plan_host *host);
 
+/* What it has shown was not what was demanded, or the handshake failed: of that, shown tells. */
+void connection_is_refused(struct connection *c);
+
 /*
  * Does what it has achieved cover what the plan requires of this host? To the same name and address,
  * for the same login, and with all that the plan asks of TLS, judged now unless it was judged for
@@ -60,7 +63,7 @@ void connection_meets(struct connection *c, const struct plan *plan, const struc
 bool connection_covers(
     struct connection *c, const struct plan *plan, const struct plan_host *host, size_t address);
 
-/* NULL in plaintext. */
+/* NULL where nothing was shown, as in plaintext. */
 const struct tls_evidence *connection_shown(const struct connection *c);
 
 /* By the server's own limit (RFC 9422 MAILMAX): may another transaction begin? */

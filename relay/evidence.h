@@ -11,7 +11,8 @@
  *	observe=would-pass | observe=would-fail:partner-tls-name    (a partner rule that only observes)
  *	sts=would-pass | sts=would-fail:tls-name                   (MTA-STS that is not what decides)
  *
- * achieved=none is plaintext; with failed=NAME nothing of the message was sent, and that is why.
+ * achieved=none is plaintext; with failed=NAME nothing of the message was sent, and that is why. Then
+ * protocol, cipher and cert are of what was presented and did not do.
  * mx=insecure: what vouches for the host does not say that it is the destination's (RFC 7672 2.2.1).
  */
 #pragma once

@@ -13,6 +13,7 @@
 
 static void count_unusable(struct record *r, const struct plan *plan, const struct plan_host *host);
 static void say_failed(struct evidence *e, const struct outcome *why);
+static void take_back(struct evidence *e);
 static void show(struct record *r, const struct evidence *e, const char *peer);
 static void count(struct record *r, const struct tally_try *try);
 static void print_addresses(
@@ -130,8 +131,16 @@ void record_approach(struct record *r, const struct plan *plan, const struct pla
 	if (is_ok)
 		return;
 	evidence_gather(plan, host, c != NULL ? connection_shown(c) : NULL, &e);
+	if (!try.is_secure) /* what was presented achieved nothing */
+		take_back(&e);
 	say_failed(&e, &result->outcome);
 	show(r, &e, result->peer);
+}
+
+static void take_back(struct evidence *e)
+{
+	e->achieved = TLS_NONE;
+	e->match[0] = e->untrusted[0] = '\0';
 }
 
 void record_use(struct record *r, const struct plan *plan, const struct plan_host *host,

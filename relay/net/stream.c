@@ -515,6 +515,11 @@ const struct tls_evidence *stream_evidence(const struct stream *s)
 	return s->link.phase == LINK_SECURE ? tls_session_evidence(s->link.tls) : NULL;
 }
 
+const struct tls_evidence *stream_presented(const struct stream *s)
+{
+	return s->link.tls != NULL ? tls_session_evidence(s->link.tls) : NULL;
+}
+
 void stream_judge(const struct stream *s, const struct tls_requirement *requirement,
     struct tls_evidence *evidence, struct outcome *verdict)
 {

@@ -96,6 +96,9 @@ void stream_start_tls_client(struct stream *stream, struct tls_context *context,
 /* NULL until the handshake succeeded, and for plaintext. */
 const struct tls_evidence *stream_evidence(const struct stream *stream);
 
+/* The same after a handshake that failed too: what was presented, as far as it went. */
+const struct tls_evidence *stream_presented(const struct stream *stream);
+
 /*
  * tls_session_judge() for its session. In plaintext ok if the requirement allows that, otherwise
  * 4.7.4 [starttls-missing]; evidence then says achieved=none. Not while a handshake is under way, nor

@@ -45,8 +45,12 @@ def test_why_of_a_domain_tells_of_all_that_waits_for_it(lab):
     for what in ("", "\udcff@bank.example"):
         done = lab.zegel.command("queue", "retry", what, check=False)
         assert done.returncode != 0 and done.stdout == "", done
+    # The record has the certificate that was refused, for whoever asks its owner about it.
+    row = json.loads(lab.zegel.command("queue", "list", "--json").stdout.splitlines()[0])
+    queue_id, tls = row["id"], row["tls"]
+    assert (tls["achieved"], tls["failed"], tls["protocol"]) == ("none", "dane-mismatch", "TLSv1.3")
+    assert f"(SHA-256 {tls['certificate_sha256']})" in row["reply"]
     # Nor is what begins with the id of a message that message.
-    queue_id = json.loads(lab.zegel.command("queue", "list", "--json").stdout.splitlines()[0])["id"]
     for command, told in (("queue show", "no queue id"), ("queue remove", "no queue id"),
                           ("queue retry", "nothing waits there"), ("why", "no queue id")):
         done = lab.zegel.command(*command.split(), queue_id + "0", check=False)
