@@ -69,6 +69,22 @@ void control_destroy(struct control **control)
 	*control = NULL;
 }
 
+void control_close(struct control *control)
+{
+	listener_destroy(&control->listener);
+}
+
+bool control_is_busy(const struct control *control)
+{
+	const struct control_client *c;
+
+	TAILQ_FOREACH (c, &control->clients, link) {
+		if (c->is_waiting)
+			return true;
+	}
+	return false;
+}
+
 void control_note_process(struct control *control, const struct ipc_process *process)
 {
 	if (process->is_first)

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "config/config.h"
 #include "relay/dispatch.h"
 #include "relay/ipc/message.h"
@@ -28,6 +30,12 @@ struct control *control_create(struct loop *loop, int listen_fd, const struct co
 
 /* After the spool is closed: its callbacks may come until then. */
 void control_destroy(struct control **control);
+
+/* Nobody new is heard by this queue: who asks waits for the next, which has the same socket. */
+void control_close(struct control *control);
+
+/* Has somebody asked what is not answered yet? */
+bool control_is_busy(const struct control *control);
 
 /* What "status" tells of the processes; the first of a round begins anew. */
 void control_note_process(struct control *control, const struct ipc_process *process);

@@ -359,6 +359,7 @@ static void queue_drain(void *self, enum drain_how how)
 	queue->is_draining = true;
 	if (how == DRAIN_NOW) {
 		dispatch_close(queue->dispatch);
+		control_close(queue->control);
 		queue->leave_by_ms = clock_monotonic_ms() + LAST_WORDS_MS;
 		timer_set(queue->last_words, 0);
 		return;
@@ -371,8 +372,9 @@ static void queue_drain(void *self, enum drain_how how)
 static void on_last_words(void *arg)
 {
 	struct queue *queue = arg;
+	bool is_busy = dispatch_is_storing(queue->dispatch) || control_is_busy(queue->control);
 
-	if (dispatch_is_storing(queue->dispatch) && clock_monotonic_ms() < queue->leave_by_ms)
+	if (is_busy && clock_monotonic_ms() < queue->leave_by_ms)
 		timer_set(queue->last_words, LAST_WORDS_LOOK_MS);
 	else if (!queue->is_leaving) {
 		/* One turn more, in which the acknowledgements go out. */

@@ -74,3 +74,12 @@ def test_status_tells_what_waits(waiting):
     assert {process["role"] for process in status["processes"]} == {
         "intake", "auth", "keeper", "lookup", "delivery", "queue"}
     assert all(process["running"] for process in status["processes"])
+
+
+def test_C3_commands_are_answered_through_reloads(lab):
+    """One queue goes and the next comes: who asks meanwhile waits for it, and meets no error."""
+    lab.start()
+    for _ in range(8):
+        lab.zegel.reload_and_wait()
+        for _ in range(3):
+            assert lab.zegel.command("queue", "list").returncode == 0

@@ -211,7 +211,10 @@ class Zegel:
 
     def retry(self, what="all"):
         """Tries what waits now; it is no mistake if nothing does any more."""
-        return self.command("queue", "retry", what, check=False)
+        def answer():
+            done = self.command("queue", "retry", what, check=False)
+            return done if done.returncode in (0, 1) else None
+        return until(answer, what="the queue was told to retry")
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

@@ -500,6 +500,35 @@ static void C1_other_users_are_refused(void **state)
 	}
 }
 
+/* A reload: the queue that goes answers whom it has heard, the next one everybody else. */
+static void C3_who_asks_while_queues_change_waits(void **state)
+{
+	static const char request[] = "{\"command\":\"list\"}\n";
+	const size_t n = sizeof request - 1;
+	struct scene *s = *state;
+	int early = dial_control(s->path), late;
+	char byte;
+
+	assert_true(early >= 0);
+	assert_int_equal(send(early, request, n, MSG_NOSIGNAL), (ssize_t)n);
+	while (!control_is_busy(s->control))
+		loop_run_once(s->f.loop, false);
+	control_close(s->control);
+	late = dial_control(s->path);
+	assert_true(late >= 0);
+	assert_int_equal(send(late, request, n, MSG_NOSIGNAL), (ssize_t)n);
+	assert_has(read_all(s, early), "\"end\":true");
+	assert_false(control_is_busy(s->control));
+	assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	control_destroy(&s->control);
+	s->control = control_create(s->f.loop, s->listen_fd,
+	    &(struct control_house){ &s->config, s->f.spool, s->dispatch, s->lookup, NULL });
+	assert_has(read_all(s, late), "\"end\":true");
+	close(early);
+	close(late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +544,7 @@ int main(void)
 		T(forms_of_asking),
 		T(who_leaves_before_the_answer_is_forgotten),
 		T(C3_idle_clients),
+		T(C3_who_asks_while_queues_change_waits),
 		T(C10_strange_texts_are_listed),
 		T(C1_other_users_are_refused),
 #undef T
