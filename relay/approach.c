@@ -245,7 +245,7 @@ static enum flow secured(struct approach *a)
 {
 	if (!outcome_is_ok(&a->secured)) {
 		memcpy(a->secured.who, a->dialogue.who, sizeof a->secured.who);
-		connection_is_refused(a->connection);
+		connection_note_refusal(a->connection);
 		return troubled(a, POINT_TLS, &a->secured, true);
 	}
 	a->connection->is_secure = true;

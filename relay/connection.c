@@ -47,7 +47,7 @@ void connection_meets(struct connection *c, const struct plan *plan, const struc
 		c->shown = *stream_evidence(c->stream);
 }
 
-void connection_is_refused(struct connection *c)
+void connection_note_refusal(struct connection *c)
 {
 	const struct tls_evidence *presented = stream_presented(c->stream);
 

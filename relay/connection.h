@@ -53,7 +53,7 @@ void connection_destroy(struct connection **connection);
 void connection_meets(struct connection *c, const struct plan *plan, const struct plan_host *host);
 
 /* What it has shown was not what was demanded, or the handshake failed: of that, shown tells. */
-void connection_is_refused(struct connection *c);
+void connection_note_refusal(struct connection *c);
 
 /*
  * Does what it has achieved cover what the plan requires of this host? To the same name and address,
